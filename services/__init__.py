@@ -1,0 +1,1 @@
+"""The services of the axis, split by what an attacker would gain; none imports another."""

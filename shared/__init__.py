@@ -1,0 +1,1 @@
+"""The toolbox of the axis: things two parts use, which decide nothing about documents or agencies."""
