@@ -1,0 +1,3 @@
+"""
+The deployments: they compose the services, and may import everything.
+"""

@@ -1,0 +1,3 @@
+"""
+The whole system in one process: private PostgreSQL, in-process bus, blobs in a folder.
+"""
