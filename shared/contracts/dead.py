@@ -1,4 +1,4 @@
-"""Dead messages: poison on our own bus, kept by the service it killed. Every service answers the same three questions."""
+"""Dead messages: poison on our own bus, kept by the service it killed; every service answers the same questions."""
 
 from dataclasses import dataclass
 from uuid import UUID

@@ -134,8 +134,8 @@ class Changes(Contract):
         after: Version asked for.
         version: Version the reader stands at once it has applied this page.
         latest: Newest version there is; more pages follow while `version < latest`.
-        statement: Compact JWS `axis-snapshot` over `after`, `version`, `latest`, `time` and `items_sha256`, the hex digest of the
-            RFC 8785 form of `{"agencies": […], "systems": […]}`.
+        statement: Compact JWS `axis-snapshot` over `after`, `version`, `latest`, `time` and `items_sha256`, the hex
+            digest of the RFC 8785 form of `{"agencies": […], "systems": […]}`.
     """
 
     after: int

@@ -189,7 +189,8 @@ class JourneyEntry(Contract):
     One thing that happened.
 
     Attributes:
-        kind: `accepted`, `dispatched`, `delivery` (a step of its state), `acknowledgement`, `status`, `held`, `warning`.
+        kind: `accepted`, `dispatched`, `delivery` (a step of its state), `acknowledgement`, `status`, `held` or
+            `warning`.
         evidence_id: Reference of the signed evidence, where there is one.
         evidence: The compact JWS itself.
         delivery_id, agency: The addressee's share concerned; None where the whole document is.

@@ -1,0 +1,100 @@
+"""One engine per service, and the transaction every write goes through."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.errors import Unavailable
+from shared.faults import NO_FAULTS, Faults
+from shared.messaging import in_transaction
+
+POOL_SIZE = 8
+POOL_WAIT_SECONDS = 5.0
+
+
+class DatabaseBusy(Unavailable):
+    """
+    The database is out of reach, or every connection to it is in use.
+    """
+
+
+@dataclass
+class Transaction:
+    """
+    One open transaction. Nothing is kept unless `commit` is awaited.
+
+    Attributes:
+        connection: Runs the statements.
+    """
+
+    connection: AsyncConnection
+    _faults: Faults
+    _service: str
+    _after_commit: list[Callable[[], None]] = field(default_factory=list)
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """
+        Call something once the commit has succeeded; it must not block.
+        """
+        self._after_commit.append(callback)
+
+    async def commit(self) -> None:
+        """
+        Make everything durable.
+        """
+        await self._faults.at("commit", self._service)
+        await self.connection.commit()
+        for callback in self._after_commit:
+            callback()
+        await self._faults.at("committed", self._service)
+
+
+class Database:
+    """
+    A service's own schema in PostgreSQL.
+
+    Args:
+        url: `postgresql+asyncpg://…`; its role has the service's schema as search path.
+        service: Name of the service, which is the name of its schema too.
+        faults: What goes wrong at which point.
+        pool_size: Connections kept.
+    """
+
+    def __init__(self, url: str, *, service: str, faults: Faults = NO_FAULTS, pool_size: int = POOL_SIZE) -> None:
+        self.service = service
+        self.faults = faults
+        self.engine: AsyncEngine = create_async_engine(
+            url, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_WAIT_SECONDS, pool_pre_ping=False
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        """
+        Open a transaction; it is rolled back unless it was committed.
+
+        Raises:
+            DatabaseBusy: No connection could be had, or it broke.
+        """
+        await self.faults.at("begin", self.service)
+        mark = in_transaction.set(True)
+        try:
+            async with self.engine.connect() as connection:
+                yield Transaction(connection, self.faults, self.service)
+        except (PoolTimeoutError, InterfaceError, OperationalError, ConnectionError, OSError) as error:
+            raise DatabaseBusy(f"the database of {self.service} is out of reach") from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise DatabaseBusy(f"the database of {self.service} is out of reach") from error
+            raise
+        finally:
+            in_transaction.reset(mark)
+
+    async def close(self) -> None:
+        """
+        Give all connections back.
+        """
+        await self.engine.dispose()

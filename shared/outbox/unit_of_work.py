@@ -1,0 +1,148 @@
+"""The unit of work: a transaction whose events leave with it, and whose item is consumed with it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.dialects.postgresql import insert as insert_or_skip
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.clock import Clock
+from shared.contracts.base import Event, Lane
+from shared.database import Database, Transaction
+from shared.faults import Faults
+from shared.identifiers import IdSource
+from shared.outbox.tables import MessagingTables
+from shared.telemetry import correlation_id
+
+
+@dataclass
+class Outbox:
+    """
+    Events that become public with the transaction.
+    """
+
+    _store: "Store"
+    _rows: list[dict[str, object]] = field(default_factory=list)
+
+    def add(self, event: Event, *, lane: Lane = Lane.ORDINARY) -> UUID:
+        """
+        Publish an event with the commit.
+
+        Args:
+            event: What happened.
+            lane: Urgent events leave first.
+
+        Returns:
+            The event's id, which is also its key in the journal.
+        """
+        now = self._store.clock.now()
+        event_id = self._store.new_id()
+        self._rows.append(
+            {
+                "id": event_id,
+                "topic": type(event).topic,
+                "lane": int(lane),
+                "data": event.model_dump_json(),
+                "correlation_id": correlation_id(),
+                "created_at": now,
+                "due_at": now,
+            }
+        )
+        return event_id
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        return self._rows
+
+
+@dataclass
+class UnitOfWork:
+    """
+    One use case's transaction. Nothing is kept unless `commit` is awaited.
+
+    Attributes:
+        connection: Runs the statements.
+        outbox: Takes events.
+    """
+
+    transaction: Transaction
+    _store: "Store"
+    outbox: Outbox
+
+    @property
+    def connection(self) -> AsyncConnection:
+        return self.transaction.connection
+
+    async def first_time(self, consumer: str, message_id: UUID) -> bool:
+        """
+        Note that a consumer takes an item; False when it has taken it before and nothing is to be done.
+        """
+        inbox = self._store.tables.inbox
+        statement = (
+            insert_or_skip(inbox)
+            .values(consumer=consumer, message_id=message_id, consumed_at=self._store.clock.now())
+            .on_conflict_do_nothing()
+        )
+        return (await self.connection.execute(statement)).rowcount == 1
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """
+        Call something once the commit has succeeded; it must not block.
+        """
+        self.transaction.after_commit(callback)
+
+    async def commit(self) -> None:
+        """
+        Make everything durable, events included, and let the relay know.
+        """
+        if self.outbox.rows:
+            await self.connection.execute(insert(self._store.tables.outbox), self.outbox.rows)
+            self.transaction.after_commit(self._store.wake_relay)
+        await self.transaction.commit()
+
+
+class Store:
+    """
+    A service's database together with its messaging tables; what use cases open their transactions on.
+
+    Args:
+        database: The service's schema.
+        tables: Its messaging tables.
+        clock: For the times written.
+        new_id: Identities of events.
+    """
+
+    def __init__(self, database: Database, tables: MessagingTables, *, clock: Clock, new_id: IdSource) -> None:
+        self.database = database
+        self.tables = tables
+        self.clock = clock
+        self.new_id = new_id
+        self._on_outbox: list[Callable[[], None]] = []
+
+    @property
+    def faults(self) -> Faults:
+        return self.database.faults
+
+    def on_outbox(self, callback: Callable[[], None]) -> None:
+        """
+        Be told whenever events were committed; the relay listens here.
+        """
+        self._on_outbox.append(callback)
+
+    def wake_relay(self) -> None:
+        for callback in self._on_outbox:
+            callback()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
+        """
+        Open a unit of work; it is rolled back unless it was committed.
+
+        Raises:
+            DatabaseBusy: No connection could be had, or it broke.
+        """
+        async with self.database.begin() as transaction:
+            yield UnitOfWork(transaction, self, Outbox(self))

@@ -1,0 +1,92 @@
+"""What runs: a service with its background loops, started and stopped in order."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from dataclasses import dataclass, field
+from typing import Self
+
+from shared.errors import Unavailable
+from shared.telemetry import get_logger
+
+RESTART_SECONDS = 1.0
+
+_logger = get_logger(__name__)
+
+Loop = Callable[[], Awaitable[None]]
+
+
+@dataclass
+class Service:
+    """
+    One service, composed and connected.
+
+    Attributes:
+        name: As on the bus.
+        loops: Work that goes on for ever; one that raises is started again after a second.
+        on_start: Awaited in order before the loops begin.
+        on_stop: Awaited in order once the loops have ended.
+    """
+
+    name: str
+    loops: Sequence[Loop] = ()
+    on_start: Sequence[Loop] = ()
+    on_stop: Sequence[Loop] = ()
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """
+        Begin to work.
+        """
+        for step in self.on_start:
+            await step()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._keep(work), context=Context()) for work in self.loops]
+
+    async def stop(self) -> None:
+        """
+        End the loops, then what they used.
+        """
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        for step in self.on_stop:
+            await step()
+
+    async def _keep(self, work: Loop) -> None:
+        while True:
+            try:
+                await work()
+            except Unavailable as error:
+                _logger.warning("loop waits", service=self.name, loop=_name(work), error=error.detail)
+            except Exception:
+                _logger.exception("loop failed", service=self.name, loop=_name(work))
+            else:
+                return
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+
+def every(seconds: float, work: Loop) -> Loop:
+    """
+    Make a loop that does something, waits, and does it again.
+    """
+
+    async def loop() -> None:
+        while True:
+            await work()
+            await asyncio.sleep(seconds)
+
+    loop.__qualname__ = _name(work)
+    return loop
+
+
+def _name(work: Loop) -> str:
+    return getattr(work, "__qualname__", type(work).__name__)
