@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.embedded.postgres import PrivatePostgres
+from shared.database import upgrade
 from shared.testing.postgres import SampleDatabase, SampleDatabases, run_apart
 
 # `sample` is the schema of no service: for tests of shared parts that bring tables of their own.
@@ -74,7 +76,11 @@ def module_database_url(module_database: SampleDatabase) -> Callable[[str], str]
 
 async def _migrate(service: str, url: str) -> None:
     if (_SERVICES_FOLDER / service / "migrations").is_dir():
-        pytest.fail(f"nothing migrates {service} at {url} yet")
+        engine = create_async_engine(url)
+        try:
+            await upgrade(engine, service)
+        finally:
+            await engine.dispose()
 
 
 def _remove_leftovers() -> None:
