@@ -25,8 +25,8 @@ class Consumer:
     """
     Subscribes a service's handlers to events.
 
-    A handler opens its own unit of work, asks `uow.first_time(consumer, item.id)` in it and commits. `Unavailable` makes
-    the item come again without counting; anything else that is raised counts, and at five the item goes to
+    A handler opens its own unit of work, asks `uow.first_time(consumer, item.id)` in it and commits. `Unavailable` has
+    the item handed over again uncounted; anything else that is raised counts, and at five the item goes to
     `dead_messages`. A refusal goes there at once: trying again is of no use, and a person must see it.
 
     Args:

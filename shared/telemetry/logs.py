@@ -47,4 +47,4 @@ def get_logger(name: str) -> Any:
     """
     A logger that names where the line comes from.
     """
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(source=name)
