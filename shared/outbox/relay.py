@@ -1,36 +1,37 @@
 """The relay: carries committed events from the outbox to the bus, urgent lanes first, and marks them sent."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, func, select, update
 
 from shared.contracts.base import Lane
-from shared.errors import Unavailable
 from shared.messaging import Bus, Item
 from shared.outbox.unit_of_work import Store
-from shared.telemetry import get_logger
 
 BATCH = 64
 IDLE_SECONDS = 1.0
 """Another copy's leftovers are looked for this often; our own commits wake the relay at once."""
 
 CONFIRM_SECONDS = 10.0
+CLAIM = timedelta(seconds=15)
+"""Longer than a confirm may take, so that nobody else takes rows that are still under way."""
+
 RETRY_AFTER = timedelta(seconds=1)
 LONGEST_RETRY = timedelta(seconds=30)
 KEEP_SENT = timedelta(days=1)
 KEEP_CONSUMED = timedelta(days=30)
-
-_logger = get_logger(__name__)
 
 
 class Relay:
     """
     Relays one service's outbox.
 
-    The rows stay locked while they are under way, so that a killed relay's rows are free again at once and a second
-    copy takes others meanwhile. A row that is not confirmed in time is left for later: the rest need not wait for it.
+    A batch is claimed by moving its rows' `due_at` past the time a confirm may take, published with no transaction
+    open, and marked. Rows that a killed relay had claimed are due again after that time, or at once when a relay starts; what
+    leaves twice is recognised by the consumers' inboxes.
 
     Args:
         store: The service's database.
@@ -49,18 +50,28 @@ class Relay:
         """
         Relay for ever.
         """
+        await self.release()
         while True:
             self._wake.clear()
+            if await self.run_once() == BATCH:
+                continue
             try:
-                busy = await self.run_once() == BATCH
-            except Unavailable as error:
-                _logger.warning("outbox waits", service=self._store.database.service, error=error.detail)
-                busy = False
-            if not busy:
-                try:
-                    await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
-                except TimeoutError:
-                    continue
+                await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def release(self) -> None:
+        """
+        Make rows due that an earlier life of this process had claimed.
+        """
+        outbox, now = self._store.tables.outbox, self._store.clock.now()
+        async with self._store.database.begin() as transaction:
+            await transaction.connection.execute(
+                update(outbox)
+                .where(outbox.c.sent_at.is_(None), outbox.c.due_at > now, outbox.c.lane >= int(self._lowest_lane))
+                .values(due_at=now)
+            )
+            await transaction.commit()
 
     async def run_once(self) -> int:
         """
@@ -69,56 +80,65 @@ class Relay:
         Returns:
             How many rows were taken up; fewer than `BATCH` means the outbox is empty for now.
         """
-        outbox = self._store.tables.outbox
-        now = self._store.clock.now()
+        rows = await self._claim()
+        if not rows:
+            return 0
+        sending = [asyncio.ensure_future(self._bus.publish([self._item(row)])) for row in rows]
+        await asyncio.wait(sending, timeout=CONFIRM_SECONDS)
+        sent: list[int] = []
+        unsent: list[int] = []
+        for row, task in zip(rows, sending, strict=True):
+            confirmed = task.done() and not task.cancelled() and task.exception() is None and all(task.result())
+            if not confirmed:
+                task.cancel()
+            (sent if confirmed else unsent).append(row.seq)
+        await self._mark(sent, unsent)
+        return len(rows)
+
+    async def _claim(self) -> Sequence[Row[Any]]:
+        outbox, now = self._store.tables.outbox, self._store.clock.now()
+        due = (
+            select(outbox.c.seq)
+            .where(outbox.c.sent_at.is_(None), outbox.c.due_at <= now, outbox.c.lane >= int(self._lowest_lane))
+            .order_by(outbox.c.lane.desc(), outbox.c.seq)
+            .limit(BATCH)
+            .with_for_update(skip_locked=True)
+        )
         async with self._store.database.begin() as transaction:
             rows = (
                 await transaction.connection.execute(
-                    select(outbox)
-                    .where(outbox.c.sent_at.is_(None), outbox.c.due_at <= now, outbox.c.lane >= int(self._lowest_lane))
-                    .order_by(outbox.c.lane.desc(), outbox.c.seq)
-                    .limit(BATCH)
-                    .with_for_update(skip_locked=True)
+                    update(outbox)
+                    .where(outbox.c.seq.in_(due.scalar_subquery()))
+                    .values(due_at=now + CLAIM, attempts=outbox.c.attempts + 1)
+                    .returning(outbox)
                 )
             ).all()
-            if not rows:
-                return 0
-            items = [
-                Item(
-                    id=row.id,
-                    type=row.topic,
-                    source=self._store.database.service,
-                    time=row.created_at,
-                    data=row.data,
-                    lane=Lane(row.lane),
-                    correlation_id=row.correlation_id,
-                )
-                for row in rows
-            ]
-            sending = [asyncio.ensure_future(self._bus.publish([item])) for item in items]
-            await asyncio.wait(sending, timeout=CONFIRM_SECONDS)
-            sent: list[Row[Any]] = []
-            unsent: list[Row[Any]] = []
-            for row, task in zip(rows, sending, strict=True):
-                confirmed = task.done() and not task.cancelled() and task.exception() is None and all(task.result())
-                if not confirmed:
-                    task.cancel()
-                (sent if confirmed else unsent).append(row)
+            if rows:
+                await transaction.commit()
+        return sorted(rows, key=lambda row: (-row.lane, row.seq))
+
+    def _item(self, row: Row[Any]) -> Item:
+        return Item(
+            id=row.id,
+            type=row.topic,
+            source=self._store.database.service,
+            time=row.created_at,
+            data=row.data,
+            lane=Lane(row.lane),
+            correlation_id=row.correlation_id,
+        )
+
+    async def _mark(self, sent: Sequence[int], unsent: Sequence[int]) -> None:
+        outbox, now = self._store.tables.outbox, self._store.clock.now()
+        async with self._store.database.begin() as transaction:
             if sent:
+                await transaction.connection.execute(update(outbox).where(outbox.c.seq.in_(sent)).values(sent_at=now))
+            if unsent:
+                pause = func.least(outbox.c.attempts * RETRY_AFTER, LONGEST_RETRY)
                 await transaction.connection.execute(
-                    update(outbox)
-                    .where(outbox.c.seq.in_([row.seq for row in sent]))
-                    .values(sent_at=self._store.clock.now(), attempts=outbox.c.attempts + 1)
-                )
-            for row in unsent:
-                pause = min(LONGEST_RETRY, RETRY_AFTER * 2 ** min(row.attempts, 5))
-                await transaction.connection.execute(
-                    update(outbox)
-                    .where(outbox.c.seq == row.seq)
-                    .values(due_at=self._store.clock.now() + pause, attempts=outbox.c.attempts + 1)
+                    update(outbox).where(outbox.c.seq.in_(unsent)).values(due_at=now + pause)
                 )
             await transaction.commit()
-        return len(rows)
 
     async def sweep(self) -> None:
         """

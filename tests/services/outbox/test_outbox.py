@@ -102,7 +102,9 @@ async def test_a_redelivered_event_is_consumed_once(store: Store, bus: InProcess
     async with store.begin() as uow:  # the mark "sent" was lost in a crash
         await uow.connection.execute(text("UPDATE sample.outbox SET sent_at = NULL"))
         await uow.commit()
-    await Relay(store, bus.party("sample")).run_once()
+    second_life = Relay(store, bus.party("sample"))
+    await second_life.release()
+    await second_life.run_once()
     assert len(item_ids) == 2
     assert effects == 1
 
