@@ -23,6 +23,11 @@ class Faults(Protocol):
         Inside a transaction (`commit`, `committed`) it must not wait, or a lock it holds would stop everyone.
         """
 
+    def left(self, key: str) -> None:
+        """
+        The transaction that was begun has ended, whichever way.
+        """
+
     def copies(self, key: str) -> int:
         """
         How many times a message is handed over; 1 in ordinary life.
@@ -35,6 +40,8 @@ class NoFaults:
     """
 
     async def at(self, point: str, key: str) -> None: ...
+
+    def left(self, key: str) -> None: ...
 
     def copies(self, key: str) -> int:  # noqa: ARG002 - the port's signature
         return 1

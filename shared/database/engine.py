@@ -92,6 +92,7 @@ class Database:
             raise
         finally:
             in_transaction.reset(mark)
+            self.faults.left(self.service)
 
     async def close(self) -> None:
         """

@@ -30,8 +30,8 @@ class Relay:
     Relays one service's outbox.
 
     A batch is claimed by moving its rows' `due_at` past the time a confirm may take, published with no transaction
-    open, and marked. Rows that a killed relay had claimed are due again after that time, or at once when a relay starts; what
-    leaves twice is recognised by the consumers' inboxes.
+    open, and marked. Rows that a killed relay had claimed are due again after that time, or at once when a relay
+    starts; what leaves twice is recognised by the consumers' inboxes.
 
     Args:
         store: The service's database.
