@@ -1,6 +1,9 @@
 import asyncio
 import contextlib
+import errno
 import os
+import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
@@ -13,6 +16,8 @@ from deploy.embedded.postgres.account import Account
 # Short enough that nobody notices; the files and processes watched here have no better signal.
 POLL_SECONDS = 0.02
 _LOG_TAIL_BYTES = 8192
+_FULL_DISK_BYTES = 1024 * 1024
+_LOG_PREFIX = re.compile(r"^.*?[-0-9]+ [0-9:.]+ UTC \[\d+\] ?@? *")
 # Left alone, these are the sentences of PostgreSQL's log; the second column is for a person who does not know it.
 _REMEDIES = (
     ("No space left on device", "Free some room on that disk and start again."),
@@ -44,16 +49,6 @@ class PidFile:
     state: str
 
 
-def drop_foreign_pid_file(data: Path, pid: int) -> None:
-    """
-    Remove the note of a dead server whose number now belongs to a stranger: PostgreSQL would think it runs.
-
-    Otherwise the note stays: with it PostgreSQL sees whether children of the dead server still work.
-    """
-    if Path("/proc", str(pid)).exists():
-        (data / "postmaster.pid").unlink(missing_ok=True)
-
-
 def read_pid_file(data: Path) -> PidFile | None:
     """
     Read the note of the server that runs, or ran, on a data folder.
@@ -83,6 +78,30 @@ def serves(pid: int, data: Path) -> bool:
     except OSError:
         return False
     return os.fsencode(data) in arguments
+
+
+def has_workers(data: Path) -> bool:
+    """
+    Tell whether any process still works in the data folder, as far as we may look.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").samefile(data):
+                return True
+    return False
+
+
+def drop_stale_notes(data: Path, socket: Path, pid: int) -> None:
+    """
+    Remove what a dead server wrote of itself, where PostgreSQL would take another for it.
+
+    That is when its number belongs to a stranger, or to its own remains that no parent has collected. Otherwise the
+    note in the data folder stays: by it PostgreSQL sees whether processes of the dead server hold its memory.
+    """
+    if Path("/proc", str(pid)).exists():
+        (data / "postmaster.pid").unlink(missing_ok=True)
+        for lock in socket.glob(".s.PGSQL.*.lock"):
+            lock.unlink()
 
 
 def spawn(
@@ -147,20 +166,24 @@ def failure(what: str, output: str) -> NodeError:
     """
     Say in clear words what a program's last words mean.
     """
-    output = output.strip()
-    remedy = next((remedy for words, remedy in _REMEDIES if words in output), "Read the sentence above, and the log.")
-    lines = [line for line in output.splitlines() if any(mark in line for mark in ("FATAL", "PANIC", "error:"))]
-    reason = (lines or output.splitlines() or ["it gave no reason"])[-1].strip()
+    lines = [_LOG_PREFIX.sub("", line).strip() for line in output.splitlines() if line.strip()]
+    known = ((line, remedy) for words, remedy in _REMEDIES for line in lines if words in line)
+    errors = [line for line in lines if any(mark in line for mark in ("FATAL", "PANIC", "error:"))]
+    last = (errors or lines or ["it gave no reason"])[-1]
+    reason, remedy = next(known, (last, "Read the sentence above, and the log."))
     return NodeError(f"{what}: {reason.rstrip('.')}.", remedy=remedy)
 
 
 def tail(log: Path) -> str:
     """
-    The end of a log, as far as it can be read.
+    The end of a log, as far as it can be read; on a full disk nothing may have been written to it.
     """
     try:
         with log.open("rb") as handle:
             handle.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
-            return handle.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
+            text = handle.read().decode("utf-8", "replace")
+        if not text and shutil.disk_usage(log.parent).free < _FULL_DISK_BYTES:
+            text = os.strerror(errno.ENOSPC)
+    except OSError as error:
+        text = str(error)
+    return text

@@ -18,8 +18,9 @@ from deploy.embedded.postgres.binaries import Binaries, find_binaries
 from deploy.embedded.postgres.process import (
     POLL_SECONDS,
     becomes,
-    drop_foreign_pid_file,
+    drop_stale_notes,
     failure,
+    has_workers,
     read_pid_file,
     serves,
     signal_process,
@@ -227,7 +228,7 @@ class PrivatePostgres:
         if note is None:
             return False
         if not serves(note.pid, seat.data):
-            drop_foreign_pid_file(seat.data, note.pid)
+            await self._clear(seat)
             return False
         program, *options = self._command(seat, binaries)
         ours = f"{program} " + " ".join(f'"{option}"' for option in options)
@@ -238,7 +239,17 @@ class PrivatePostgres:
         if theirs == ours and note.state != "stopping" and await self._answers(seat, note.pid):
             return True
         await self._end(seat)
+        await self._clear(seat)
         return False
+
+    async def _clear(self, seat: Seat) -> None:
+        """
+        Wait for what is left of a dead server, then remove what would keep the next one from starting.
+        """
+        await becomes(lambda: not has_workers(seat.data), _IMMEDIATE_STOP_SECONDS)
+        note = read_pid_file(seat.data)
+        if note is not None:
+            drop_stale_notes(seat.data, seat.socket, note.pid)
 
     async def _launch(self, seat: Seat, account: Account, binaries: Binaries) -> None:
         if seat.log.exists():
