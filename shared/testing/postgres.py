@@ -4,7 +4,7 @@ Databases for tests: each test gets a copy of one that was migrated once.
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,15 +34,20 @@ class SampleDatabase:
 
     Attributes:
         name: Name on the server.
+        server: Where it is.
+        broken: Why the schema of a service could not be made, for those where it could not.
     """
 
     name: str
     server: Server
+    broken: Mapping[str, Exception]
 
     def url(self, service: str) -> str:
         """
         Where a service finds its schema, for SQLAlchemy.
         """
+        if service in self.broken:
+            raise RuntimeError(f"the migrations of {service} failed") from self.broken[service]
         return self.server.dsn(service, self.name)
 
     def admin_dsn(self) -> str:
@@ -65,6 +70,7 @@ class SampleDatabases:
     def __init__(self, server: Server, services: list[str], migrate: Callable[[str, str], Awaitable[None]]) -> None:
         self._server = server
         self._numbers = itertools.count(1)
+        self._broken: dict[str, Exception] = {}
         run_apart(lambda: self._make_template(services, migrate))
 
     @contextmanager
@@ -75,14 +81,17 @@ class SampleDatabases:
         name = f"axis_{next(self._numbers)}"
         run_apart(lambda: self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"'))
         try:
-            yield SampleDatabase(name, self._server)
+            yield SampleDatabase(name, self._server, self._broken)
         finally:
             run_apart(lambda: self._execute(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
     async def _make_template(self, services: list[str], migrate: Callable[[str, str], Awaitable[None]]) -> None:
         await self._server.create_roles_and_schemas(services, TEMPLATE)
         for service in services:
-            await migrate(service, self._server.dsn(service, TEMPLATE))
+            try:
+                await migrate(service, self._server.dsn(service, TEMPLATE))
+            except Exception as error:  # noqa: BLE001 - kept for the tests of that service: the others may go on
+                self._broken[service] = error
 
     async def _execute(self, statement: str) -> None:
         connection = await asyncpg.connect(self._server.dsn(_SUPERUSER, "postgres", driver="postgresql"))
