@@ -1,0 +1,100 @@
+"""The node's two doors: one for agencies, one on loopback for the command line."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+
+from deploy.embedded.errors import NodeError
+
+GRACE_SECONDS = 5
+"""Open requests may take this long to end when the node stops; a long poll ends by itself at once."""
+
+_BACKLOG = 2_048
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to the node."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True)
+class Door:
+    """
+    One listening address and the application behind it.
+    """
+
+    name: str
+    app: Any
+    host: str
+    port: int
+
+
+@dataclass
+class Listeners:
+    """
+    Opens the doors and closes them.
+    """
+
+    doors: Sequence[Door]
+    _servers: list[_Server] = field(default_factory=list)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def open(self) -> None:
+        """
+        Listen on every door.
+
+        Raises:
+            NodeError: Somebody else listens there already.
+        """
+        sockets = [_bind(door) for door in self.doors]
+        for door, listening in zip(self.doors, sockets, strict=True):
+            config = uvicorn.Config(
+                door.app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                date_header=True,
+                h11_max_incomplete_event_size=64 * 1024,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                backlog=_BACKLOG,
+            )
+            server = _Server(config)
+            self._servers.append(server)
+            self._tasks.append(asyncio.create_task(server.serve(sockets=[listening])))
+        while not all(server.started for server in self._servers):
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """
+        Take no more requests, let the open ones end, and stop.
+        """
+        for server in self._servers:
+            server.should_exit = True
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _bind(door: Door) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in door.host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((door.host, door.port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise NodeError(
+            f"{door.host}:{door.port} ({door.name}) cannot be listened on: {error.strerror}.",
+            remedy="Stop what listens there, or choose other ports in node.json.",
+        ) from error
+    return listening
