@@ -5,10 +5,7 @@ Reading takes constant memory whatever the size, refuses what is hostile, and na
 Writing is done in one dialect. Neither decides about documents or agencies.
 """
 
-from shared.edxml.errors import DocumentIdMissing, PacketInvalid, PacketMalformed
-from shared.edxml.limits import PacketLimits
-from shared.edxml.packet import (
-    Attachment,
+from shared.edxml.blocks import (
     Business,
     BusinessDocumentInfo,
     Code,
@@ -16,11 +13,8 @@ from shared.edxml.packet import (
     MessageHeader,
     Organisation,
     OtherInfo,
-    Packet,
-    PartDigest,
     Promulgation,
     Receiver,
-    Reference,
     Replacement,
     ResponseFor,
     Signer,
@@ -30,6 +24,9 @@ from shared.edxml.packet import (
     TraceHeader,
     TraceHeaderList,
 )
+from shared.edxml.errors import DocumentIdMissing, PacketInvalid, PacketMalformed
+from shared.edxml.limits import PacketLimits
+from shared.edxml.packet import Attachment, Packet, PartDigest, Reference
 from shared.edxml.packing import AttachmentSource
 from shared.edxml.reading import read_packet
 from shared.edxml.secrecy import SECRECY_WORDS, find_secrecy_mark

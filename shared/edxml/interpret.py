@@ -5,20 +5,11 @@ from typing import Final
 
 from lxml import etree
 
+from shared.edxml.blocks import MessageHeader, Organisation, StatusReport, TraceHeaderList
 from shared.edxml.findings import Findings, local_name
 from shared.edxml.layout import BlockReader
 from shared.edxml.names import XLINK_HREF, tag
-from shared.edxml.packet import (
-    Attachment,
-    MessageHeader,
-    NamedValue,
-    Organisation,
-    Packet,
-    PartDigest,
-    Reference,
-    StatusReport,
-    TraceHeaderList,
-)
+from shared.edxml.packet import Attachment, NamedValue, Packet, PartDigest, Reference
 from shared.edxml.scan import Scan
 from shared.edxml.skeleton import Skeleton, check_ids, find_signature, parse_skeleton, part_digest
 

@@ -133,7 +133,7 @@ class BlockReader:
             value = self._value(mark, found) if found else None
             if value is not None:
                 values[name] = value
-            elif mark.required and (not found or mark.kind is Kind.TEXT or not _text(found[0])):
+            elif mark.required and (not found or _is_empty(found[0])):
                 self.error("element-missing", element, mark.name, name=mark.name)
         return model(**values)
 
@@ -351,6 +351,10 @@ def _model(mark: El) -> type[Block]:
     if mark.block is None:
         raise TypeError(f"{mark.name} is declared as a block without a model")
     return mark.block
+
+
+def _is_empty(element: etree._Element) -> bool:
+    return not len(element) and not _text(element)
 
 
 def _text(element: etree._Element) -> str:

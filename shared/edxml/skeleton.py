@@ -159,7 +159,6 @@ class _Points:
         found = self._only(parent, name)
         if found is None:
             self._error("element-missing", parent, name, child=name)
-            self._check_strays()
             self._findings.raise_if_any()
             raise AssertionError("an error was just noted")
         return found

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final
 
 from shared.edxml.base64stream import Base64Encoder
+from shared.edxml.blocks import MessageHeader, StatusReport, TraceHeaderList
 from shared.edxml.errors import PacketInvalid
 from shared.edxml.findings import finding
 from shared.edxml.interpret import interpret
 from shared.edxml.layout import BlockWriter, escape
 from shared.edxml.names import QCVN
-from shared.edxml.packet import MessageHeader, Packet, PartDigest, Reference, StatusReport, TraceHeaderList
+from shared.edxml.packet import Packet, PartDigest, Reference
 from shared.edxml.packing import AttachmentSource, PackedAttachment, Packing
 from shared.edxml.scan import Payload, Scan
 

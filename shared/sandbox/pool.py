@@ -53,6 +53,7 @@ class Sandbox:
         self._timeout = timeout
         self._in_process = in_process
         self._loaded: dict[str, Function] | None = None
+        self._workers = workers
         self._slots = asyncio.Semaphore(workers)
         self._idle: list[WorkerProcess] = []
         self._all: set[WorkerProcess] = set()
@@ -101,8 +102,14 @@ class Sandbox:
         End every worker and wait until all are gone. Jobs under way become unavailable.
         """
         self._closed = True
+        self._idle.clear()
         for worker in list(self._all):
             self._dismiss(worker)
+        # A job that is just starting a worker notices afterwards; its slot is free once it has.
+        for _ in range(self._workers):
+            await self._slots.acquire()
+        for _ in range(self._workers):
+            self._slots.release()
         await asyncio.gather(*self._leaving)
 
     def _run_here(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
