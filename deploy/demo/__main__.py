@@ -1,0 +1,182 @@
+"""The play from curtain to curtain: `python -m deploy.demo`."""
+
+import asyncio
+import logging
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from deploy.cli.timeline import print_journey
+from deploy.demo import acts
+from deploy.demo.cast import COMMUNE, Cast, hire, import_agencies, open_cast
+from deploy.demo.ledger import Ledger
+from deploy.embedded.errors import NodeError
+from deploy.embedded.home import Home, init_home
+from deploy.embedded.node import Node
+from shared.client import ClientError
+from shared.telemetry import configure_logs
+
+T = TypeVar("T")
+
+
+class Stage:
+    """
+    Shows what goes on, and notes how long each part took.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def part(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """
+        Show one part while it runs; yields a way to report how far it has come.
+        """
+        columns = [SpinnerColumn(), TextColumn("{task.description}")]
+        if total is not None:
+            columns += [BarColumn(), MofNCompleteColumn()]
+        begun = time.monotonic()
+        with Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True) as progress:
+            task = progress.add_task(name, total=total)
+            yield lambda done: progress.update(task, completed=done)
+        self.seconds[name] = time.monotonic() - begun
+        self.console.print(f"[green]✔[/] {name} [dim]{self.seconds[name]:.1f} s[/]")
+
+    async def play(self, name: str, work: Awaitable[T]) -> T:
+        """
+        Play one part without a measure.
+        """
+        with self.part(name):
+            return await work
+
+
+async def play(console: Console, folder: Path) -> int:
+    """
+    Play everything in a folder of its own.
+
+    Returns:
+        0 when everything was as designed.
+    """
+    stage, ledger, home = Stage(console), Ledger(), Home(folder)
+    init_home(folder, node_id="H43", port=0, admin_port=0)
+    node = Node(home, passing=True)
+    await stage.play("Khởi động nút H43: PostgreSQL, bus, các dịch vụ / Start node H43", node.start())
+    try:
+        cast = await open_cast(node)
+        try:
+            return await _play_acts(stage, ledger, cast)
+        finally:
+            await cast.close()
+    finally:
+        await stage.play("Dừng nút, dọn sạch / Stop the node and clean up", node.stop())
+
+
+async def _play_acts(stage: Stage, ledger: Ledger, cast: Cast) -> int:
+    console = stage.console
+    await stage.play("Nhập danh mục cơ quan thật / Import the real agencies", import_agencies(cast))
+    count = cast.imported
+    console.print(
+        f"  {count['central']} bộ, ngành; {count['province']} tỉnh với {count['department']} sở, ban, ngành; "
+        f"{count['district']} huyện; {count['commune']} xã"
+    )
+    await stage.play("Cấp khóa, chứng thư số, thông tin kết nối / Keys, certificates, credentials", _hire(cast))
+    sent = await stage.play(
+        "1. Xã gửi văn bản đã ký tới huyện, sở, tỉnh, bộ / A commune sends to four levels",
+        acts.first_letter(cast, ledger),
+    )
+    await stage.play(
+        "2. Nơi nhận kiểm tra chữ ký, tiếp nhận, báo trạng thái / Addressees check, acknowledge, report",
+        acts.answers(cast, ledger, sent),
+    )
+    name = "3. Hỏa tốc của tỉnh giữa 200 văn bản thường / An urgent circular amid 200 ordinary documents"
+    with stage.part(name, acts.ORDINARY_DOCUMENTS) as progress:
+        urgent = await acts.circular(cast, ledger, progress)
+    console.print(
+        f"  Hỏa tốc đứng đầu {urgent['mailboxes']} hộp thư sau {urgent['seconds']:.2f} s, khi {urgent['still_posting']} "
+        "văn bản thường còn đang gửi / first in every mailbox"
+    )
+    total = ledger.deliveries_expected - sum(ledger.received.values())
+    with stage.part("   Mọi nơi nhận lấy và xác nhận / Everyone fetches and acknowledges", total) as progress:
+        await acts.empty_mailboxes(cast, ledger, progress)
+    await stage.play(
+        "4. Máy nhận chết giữa chừng; máy gửi mất câu trả lời / A client dies, a sender loses the answer",
+        acts.accidents(cast, ledger),
+    )
+    await stage.play(
+        "5. Giả mạo, thu hồi chứng thư, sai nơi nhận, MẬT, trùng mã / Forged, revoked, unknown, secret, reused",
+        acts.refusals(cast, ledger),
+    )
+    console.print()
+    print_journey(console, await cast[COMMUNE].client.journey(sent.document_id))
+    console.print(_table(ledger))
+    console.print(_times(stage))
+    ledger.expect(ledger.lost == 0, f"{ledger.lost} deliveries were lost")
+    ledger.expect(ledger.doubled == 0, f"{ledger.doubled} deliveries were doubled")
+    for sentence in ledger.failures:
+        console.print(f"[red]✘ {sentence}[/]")
+    return 1 if ledger.failures else 0
+
+
+async def _hire(cast: Cast) -> None:
+    await hire(cast, cast.node.home)
+
+
+def _table(ledger: Ledger) -> Table:
+    table = Table(title="Kết quả / Result", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("Văn bản đã tiếp nhận / accepted documents", str(len(ledger.expected)))
+    table.add_row("Đã chuyển tới nơi nhận / delivered", str(sum(ledger.received.values())))
+    table.add_row("Bị trả lại (02) / returned", str(ledger.returned))
+    for code, times in sorted(ledger.refused.items()):
+        table.add_row(f"Bị từ chối / refused: {code}", str(times))
+    table.add_row("Gửi lại, cùng biên nhận / same receipt again", str(ledger.same_receipt))
+    table.add_row("Thất lạc / lost", str(ledger.lost))
+    table.add_row("Bị nhân đôi / doubled", str(ledger.doubled))
+    return table
+
+
+def _times(stage: Stage) -> Table:
+    table = Table(title="Thời gian / How long each part took", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, seconds in stage.seconds.items():
+        table.add_row(name.strip(), f"{seconds:.2f} s")
+    table.add_row("Tổng / all", f"{sum(stage.seconds.values()):.2f} s")
+    return table
+
+
+def main() -> int:
+    """
+    Play, and leave nothing behind.
+    """
+    # What goes wrong on purpose is shown as a result; the node's own log would only stand between.
+    warnings.simplefilter("ignore")
+    configure_logs(level=logging.getLevelName(logging.CRITICAL))
+    console = Console(highlight=False)
+    folder = Path(tempfile.mkdtemp(prefix="axis-demo-"))
+    try:
+        return asyncio.run(play(console, folder))
+    except (NodeError, ClientError) as error:
+        console.print(f"[red]✘ {error}[/]")
+        return 1
+    except KeyboardInterrupt:
+        console.print("Đã dừng / stopped")
+        return 130
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""A node that stays: started, told about at the terminal, stopped by Ctrl-C."""
+
+import asyncio
+import contextlib
+import shlex
+import signal
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from deploy.embedded.echo import ECHO_CODE, ECHO_NAME, echo, ensure_echo, ways_to
+from deploy.embedded.home import Home
+from deploy.embedded.node import Node
+from deploy.embedded.papers import paper, seal_of
+from deploy.embedded.systems import ensure_system
+from shared.client import Call, Credential, write_private
+from shared.contracts.registry import ImportReport
+from shared.telemetry import configure_logs
+
+SAMPLE_SYSTEM: Final = "thu-nghiem"
+SAMPLE_AGENCY: Final = ("H43.31.01", "UBND xã Phước Đại")
+TABLE: Final = Path(__file__).parents[1] / "data" / "agencies-2024.csv"
+TABLE_AS_OF: Final = "2024-12-31"
+
+
+def run_node(home: Path, *, echo: bool) -> int:
+    """
+    Run a node until Ctrl-C or SIGTERM.
+
+    Args:
+        home: The node's folder.
+        echo: Also import the sample register, run the echo agency, and write a credential and a packet to try with.
+
+    Returns:
+        Exit code: 0 after an orderly stop.
+
+    Raises:
+        NodeError: It cannot run, with the remedy.
+    """
+    configure_logs()
+    asyncio.run(_run(Home(home.absolute()), with_echo=echo))
+    return 0
+
+
+async def _run(home: Home, *, with_echo: bool) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    console.print("Đang khởi động / starting …")
+    async with Node(home) as node:
+        console.print(f"Nút {node.config.node_id} đang chạy / node runs: [bold]{node.config.public_url}[/]")
+        console.print(f"  quản trị / command line: http://127.0.0.1:{node.config.admin_port}")
+        console.print(f"  tài liệu / API reference: {node.config.public_url}/docs")
+        beside = asyncio.ensure_future(_try_out(node, console)) if with_echo else None
+        console.print("Ctrl-C để dừng / to stop")
+        waiting = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([waiting, *([beside] if beside else [])], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if beside is not None:
+            if beside.done() and not stop.is_set():
+                beside.result()
+            beside.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beside
+        console.print("Đang dừng / stopping …")
+
+
+async def _try_out(node: Node, console: Console) -> None:
+    async with ways_to(node) as ways:
+        table = await asyncio.to_thread(TABLE.read_bytes)
+        params = {"as_of": TABLE_AS_OF, "under": node.config.node_id, "level": "central"}
+        call = Call("POST", "/v1/admin/agencies/import", params=params, content=table, content_type="text/csv")
+        report = await ways.admin.ask(call, ImportReport)
+        console.print(f"Danh mục / register: {report.added} mới / added, {report.unchanged} giữ nguyên / unchanged")
+        sample = await ensure_system(
+            ways.admin,
+            ways.public,
+            node.home.systems,
+            system_id=SAMPLE_SYSTEM,
+            name="Phần mềm thử nghiệm",
+            agencies=[SAMPLE_AGENCY[0]],
+        )
+    echo_credential = await ensure_echo(node)
+    packet, curl = await asyncio.to_thread(_write_samples, node.home, sample)
+    _explain(console, node, packet, curl)
+    await echo(echo_credential)
+
+
+def _write_samples(home: Home, credential: Credential) -> tuple[Path, Path]:
+    """Write a sealed packet to the echo agency, and the secret in a form that only curl reads."""
+    folder = home.systems / SAMPLE_SYSTEM
+    packet = folder / "van-ban-mau.edxml"
+    if not packet.exists():
+        content = paper(
+            sender=SAMPLE_AGENCY,
+            to=[(ECHO_CODE, ECHO_NAME)],
+            number="01",
+            subject="Văn bản mẫu gửi cơ quan phản hồi",
+            seal=seal_of(credential),
+        )
+        unfinished = packet.with_suffix(".new")
+        unfinished.write_bytes(content)
+        unfinished.replace(packet)
+    curl = folder / "curl.conf"
+    secret = credential.secret.get_secret_value() if credential.secret else ""
+    write_private(curl, f'user = "{credential.system_id}:{secret}"\n')
+    return packet, curl
+
+
+def _explain(console: Console, node: Node, packet: Path, curl: Path) -> None:
+    url = node.config.public_url
+    file = shlex.quote(str(curl.with_name("credential.json")))
+    bearer = '-H "Authorization: Bearer $TOKEN"'
+    ask_token = f"curl -sSK {shlex.quote(str(curl))} -d grant_type=client_credentials {url}/oauth2/token"
+    cut_token = """sed -E 's/.*"access_token": *"([^"]+)".*/\\1/'"""
+    send = f'-H "Content-Type: application/edxml+xml" --data-binary @{shlex.quote(str(packet))} {url}/v1/documents'
+    lines = (
+        f"TOKEN=$({ask_token} | {cut_token})",
+        f"curl -sS {bearer} {send}",
+        f"curl -sS {bearer} {url}/v1/documents",
+        f'curl -sS {bearer} "{url}/v1/inbox?wait=20"',
+    )
+    console.print(f"\nCơ quan phản hồi / echo agency: [bold]{ECHO_CODE}[/] {ECHO_NAME}")
+    console.print("Thử ngay, dán từng dòng / try it, line by line:\n")
+    for line in lines:
+        console.print(line, markup=False)
+    console.print("\nHoặc bằng dòng lệnh / or with the command line:\n")
+    console.print(f"export AXIS_CREDENTIAL={file}", markup=False)
+    console.print(".venv/bin/axis inbox\n", markup=False)
