@@ -1,0 +1,125 @@
+from typing import Final
+
+from gateway.problems.kinds import ProblemKind, Text
+
+REGISTRY: Final = (
+    ProblemKind(
+        code="already-handed-over",
+        status=410,
+        title=Text("Thông tin kết nối đã bàn giao", "Already handed over"),
+        what=Text("Thông tin kết nối đã được dùng lần đầu.", "The credential has got its first access token."),
+        why=Text("Sau đó mật khẩu không hiển thị lại.", "From then on the secret is not shown again."),
+        change=Text("Nếu đã mất, đề nghị quản trị đổi mới.", "If it is lost, ask the registrar to rotate it."),
+        example="the credential is in use",
+    ),
+    ProblemKind(
+        code="registration-decided",
+        status=409,
+        title=Text("Đăng ký đã có quyết định", "Registration decided"),
+        what=Text("Đăng ký này đã được quyết định khác.", "The registration was decided otherwise before."),
+        why=Text("Quyết định không đảo lại được.", "A decision is not turned round."),
+        change=Text("Đề nghị bên tích hợp đăng ký lại.", "Ask the integrator to register again."),
+        example="the registration was refused before",
+    ),
+    ProblemKind(
+        code="registration-not-approved",
+        status=409,
+        title=Text("Đăng ký chưa được duyệt", "Registration not approved"),
+        what=Text(
+            "Chưa thể bàn giao: đăng ký đang chờ duyệt hoặc đã bị từ chối.",
+            "Nothing can be handed over: the registration waits, or was refused.",
+        ),
+        why=Text("Cán bộ đăng ký phải duyệt trước.", "A registrar has to approve first."),
+        change=Text("Xem GET /v1/registrations/{id} để biết bước tiếp theo.", "See GET /v1/registrations/{id}."),
+        example="the registration waits for a registrar",
+        retry=True,
+    ),
+    ProblemKind(
+        code="reason-missing",
+        status=422,
+        title=Text("Thiếu lý do", "Reason missing"),
+        what=Text("Từ chối đăng ký phải kèm lý do.", "A registration is refused only with a reason."),
+        why=Text("Bên tích hợp phải biết cần sửa gì.", "The integrator must learn what to change."),
+        change=Text("Ghi `reason`.", "Write `reason`."),
+        example="write the reason of the refusal",
+    ),
+    ProblemKind(
+        code="agencies-refused",
+        status=422,
+        title=Text("Cơ quan không hợp lệ", "Agencies refused"),
+        what=Text("Có cơ quan không có trong danh bạ hoặc đã giải thể.", "Agencies named are unknown or closed."),
+        why=Text("`errors` nêu từng mã và lý do.", "`errors` names each code and its reason."),
+        change=Text("Sửa các mã; tra cứu tại /v1/agencies.", "Correct the codes; look them up at /v1/agencies."),
+        example="1 agency is not valid",
+    ),
+    ProblemKind(
+        code="system-invalid",
+        status=422,
+        title=Text("Không mở được hệ thống như yêu cầu", "System not valid"),
+        what=Text("Yêu cầu mở hệ thống có điểm không hợp lệ.", "The system cannot be opened as asked for."),
+        why=Text("Lý do nằm trong detail.", "The reason is in detail."),
+        change=Text("Sửa theo detail.", "Change what detail says."),
+        example="a system that acts for no agency needs no role",
+    ),
+    ProblemKind(
+        code="certificate-request-invalid",
+        status=422,
+        title=Text("Yêu cầu cấp chứng thư không đúng", "Certificate request not valid"),
+        what=Text("CSR không đọc được hoặc khóa không đạt.", "The CSR cannot be read, or its key is not good enough."),
+        why=Text("Nhận RSA từ 2048 bit hoặc ECDSA P-256.", "RSA from 2048 bits or ECDSA P-256 is taken."),
+        change=Text("Tạo lại CSR (PKCS#10, PEM).", "Make the CSR (PKCS#10, PEM) again."),
+        example="the request is not signed with its own key",
+    ),
+    ProblemKind(
+        code="system-id-taken",
+        status=409,
+        title=Text("Mã hệ thống đã dùng", "System id taken"),
+        what=Text("Đã có hệ thống mang mã này.", "There is a system of this id."),
+        why=Text("Mã hệ thống là duy nhất.", "System ids are unique."),
+        change=Text("Chọn mã khác.", "Choose another id."),
+        example="another system has this identifier",
+    ),
+    ProblemKind(
+        code="receiver-taken",
+        status=409,
+        title=Text("Cơ quan đã có hệ thống nhận", "Receiver taken"),
+        what=Text("Cơ quan đã có hệ thống nhận khác.", "Another system receives for the agency."),
+        why=Text("Mỗi cơ quan có một hệ thống xác nhận.", "One system acknowledges for an agency."),
+        change=Text(
+            "Bỏ vai trò receiver, hoặc khóa hệ thống cũ trước.", "Leave the role out, or disable the other first."
+        ),
+        example="H43.30.01 has a receiving system",
+    ),
+    ProblemKind(
+        code="agencies-import-invalid",
+        status=422,
+        title=Text("Bảng cơ quan có lỗi", "Table of agencies not valid"),
+        what=Text("Bảng có dòng sai; không dòng nào được nhập.", "Some lines are wrong; none was taken."),
+        why=Text("Nhập tất cả hoặc không nhập.", "All of a table is taken, or nothing."),
+        change=Text("Sửa các dòng nêu trong `errors`.", "Correct the lines in `errors`."),
+        example="3 lines are wrong",
+    ),
+    ProblemKind(
+        code="certificate-unknown",
+        status=404,
+        title=Text("Không có chứng thư này", "Certificate unknown"),
+        what=Text("Trục không cấp hoặc không biết chứng thư này.", "No certificate of this digest is known here."),
+        why=Text("Chỉ chứng thư do trục cấp mới thu hồi được tại đây.", "Only certificates issued here end here."),
+        change=Text("Kiểm tra SHA-256 của chứng thư (dạng DER).", "Check the SHA-256 of the DER form."),
+        example="no certificate of this digest was issued here",
+    ),
+    ProblemKind(
+        code="webhook-invalid",
+        status=422,
+        title=Text("Không nhận địa chỉ webhook", "Webhook not valid"),
+        what=Text("Địa chỉ nhận thông báo không được phép.", "The address for notifications is not allowed."),
+        why=Text(
+            "Chỉ gọi ra các địa chỉ trong danh sách cho phép, không chuyển hướng.",
+            "Only addresses on the allow-list are called, without redirects.",
+        ),
+        change=Text(
+            "Dùng địa chỉ cho phép, hoặc đề nghị bổ sung.", "Use an allowed address, or ask for it to be added."
+        ),
+        example="the host is not on the allow-list",
+    ),
+)
