@@ -4,11 +4,11 @@ What the library gives back where the answer of the node is not enough.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.client.errors import ProblemEntry
 from shared.client.receipts import ReceiptClaims
 from shared.contracts.base import Moment
 from shared.contracts.routing import DeliveryView
@@ -25,8 +25,8 @@ class Accepted(BaseModel):
     dispatch_id: UUID
     accepted_at: Moment
     packet_sha256: str
-    addressees: tuple[Any, ...] = ()
-    warnings: tuple[Any, ...] = ()
+    addressees: tuple[str, ...] = ()
+    warnings: tuple[ProblemEntry, ...] = ()
     receipt: str
 
 

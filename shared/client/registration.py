@@ -20,6 +20,8 @@ from shared.client.trust import read_anchors
 from shared.contracts.registry import AgencyPage, IssuedKey, Registered, RegistrationView
 from shared.contracts.registry import Credential as Issued
 
+__all__ = ["Issued", "RegistrationClient", "assemble", "key_requests"]
+
 
 class RegistrationClient:
     """

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote_plus
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -213,10 +214,15 @@ class Transport:
     async def _ask_for_token(self, make: Callable[[], Awaitable[TokenRequest]]) -> dict[str, Any]:
         async def attempt() -> httpx.Response:
             wanted = await make()
-            auth = httpx.BasicAuth(*wanted.basic) if wanted.basic else httpx.USE_CLIENT_DEFAULT
+            auth = httpx.USE_CLIENT_DEFAULT if wanted.basic is None else _basic(*wanted.basic)
             return await self._http.post("/oauth2/token", data=wanted.form, auth=auth)
 
         return _json(await self._with_retries(attempt))
+
+
+def _basic(system_id: str, secret: str) -> httpx.BasicAuth:
+    # RFC 6749 section 2.3.1: both halves are form-encoded first.
+    return httpx.BasicAuth(quote_plus(system_id), quote_plus(secret))
 
 
 def read_answer(response: httpx.Response, answer: type[AnswerT]) -> AnswerT:

@@ -1,0 +1,69 @@
+"""
+The `axis` command.
+
+Exit codes: 0 done, 1 refused by the node, 2 called wrongly, 3 not reachable or not now, 4 a local file.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.cli import agencies, failed, journey, mailbox, node, packets, queues, register, registrations, systems
+from deploy.cli.connections import example, place_of
+from deploy.cli.failures import AxisGroup
+
+app = typer.Typer(
+    name="axis",
+    cls=AxisGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
+    # A traceback with local variables would show secrets.
+    pretty_exceptions_show_locals=False,
+)
+
+
+@app.callback(
+    epilog=example(
+        "axis init && axis run",
+        "AXIS_CREDENTIAL=credential.json axis inbox --wait 20",
+        "Mã thoát / exit codes: 0 xong, 1 nút từ chối, 2 sai cách gọi, 3 thử lại sau, 4 tệp trên máy này.",
+    )
+)
+def axis(
+    context: typer.Context,
+    home: Annotated[
+        Path, typer.Option("--home", envvar="AXIS_HOME", help="Thư mục của nút. / The node's folder.", file_okay=False)
+    ] = Path("var"),
+) -> None:
+    """
+    Trục liên thông văn bản. / The document axis.
+    """
+    context.obj = replace(place_of(context), home=home)
+
+
+node.add_commands(app)
+app.add_typer(agencies.app, name="agencies")
+app.add_typer(registrations.app, name="registrations")
+app.add_typer(systems.app, name="systems")
+app.add_typer(register.app, name="register")
+packets.add_commands(app)
+mailbox.add_commands(app)
+journey.add_commands(app)
+app.add_typer(queues.app, name="queues")
+app.add_typer(failed.failed, name="failed")
+app.add_typer(failed.dead, name="dead")
+
+
+def main() -> None:
+    """
+    Run the command.
+    """
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""`axis systems`: systems that connect, added and kept by an administrator."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import SecretStr
+
+from deploy.cli.connections import AsJson, Place, example, place_of, wait_for
+from deploy.cli.errors import LocalProblem
+from deploy.cli.keys import KeyFolder
+from deploy.cli.output import print_json, say, table, terminal
+from shared.client import Call, assemble, key_requests, read_anchors, write_private
+from shared.client import Credential as ClientCredential
+from shared.contracts.registry import Credential, Role, Scope, SystemEntry, SystemPage
+
+app = typer.Typer(no_args_is_help=True, help="Hệ thống kết nối. / Systems that connect.")
+
+SystemId = Annotated[str, typer.Argument(help="Mã hệ thống. / Identifier of the system.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Ghi tệp thông tin kết nối dùng ngay, 0600, kèm khóa. / Write a ready credential file and its keys, 0600.",
+    ),
+]
+SecretFile = Annotated[
+    Path | None, typer.Option("--secret-file", help="Ghi mật khẩu vào tệp, 0600. / Write the secret to a file, 0600.")
+]
+
+
+@app.command(
+    epilog=example('axis systems add qlvb.phuocdinh --agency H43.31.01 --name "QLVB Phước Dinh" --out credential.json')
+)
+def add(
+    context: typer.Context,
+    system_id: SystemId,
+    agency: Annotated[list[str] | None, typer.Option(help="Cơ quan được thay mặt. / Agency it acts for.")] = None,
+    name: Annotated[str, typer.Option(help="Tên cho người đọc. / Name, for people.")] = "",
+    dialect: Annotated[str, typer.Option(help="rest, vxp")] = "rest",
+    role: Annotated[list[Role] | None, typer.Option(help="Mặc định cả ba. / All three by default.")] = None,
+    scope: Annotated[list[Scope] | None, typer.Option(help="Mặc định send, inbox, acknowledge.")] = None,
+    out: Out = None,
+    secret_file: SecretFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Thêm hệ thống và cấp thông tin kết nối. / Add a system and issue its credential.
+    """
+    if out is not None and out.exists():
+        raise LocalProblem(
+            f"{out} đã có. / {out} exists already.", remedy="Ghi ra tệp khác, hoặc dùng `axis systems rotate`."
+        )
+    body: dict[str, object] = {"system_id": system_id, "name": name or system_id, "dialect": dialect}
+    body["agencies"] = agency or []
+    if role:
+        body["roles"] = [one.value for one in role]
+    if scope:
+        body["scopes"] = [one.value for one in scope]
+    issued = wait_for(_issue(place_of(context), "/v1/admin/systems", body, system_id, out))
+    _hand_out(issued, out=out, secret_file=secret_file, as_json=as_json)
+
+
+@app.command(epilog=example("axis systems rotate qlvb.phuocdinh --overlap-hours 24 --out credential.json"))
+def rotate(
+    context: typer.Context,
+    system_id: SystemId,
+    overlap_hours: Annotated[
+        int, typer.Option("--overlap-hours", min=0, max=720, help="Giờ dùng song song. / Hours both are good.")
+    ] = 24,
+    out: Out = None,
+    secret_file: SecretFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Cấp thông tin kết nối mới, cái cũ dùng thêm một thời gian. / Issue a new credential; the old one ends later.
+    """
+    path = f"/v1/admin/systems/{system_id}/rotate"
+    body: dict[str, object] = {"overlap_hours": overlap_hours}
+    place = place_of(context)
+    if out is not None and out.exists():
+        issued = wait_for(_renew(place, path, body, system_id, out))
+    else:
+        issued = wait_for(_issue(place, path, body, system_id, out))
+    _hand_out(issued, out=out, secret_file=secret_file, as_json=as_json)
+
+
+async def _issue(place: Place, path: str, body: dict[str, object], system_id: str, out: Path | None) -> Credential:
+    # Keys lie on disk before the node certifies them: a crash may waste a certificate but never loses a key.
+    folder = KeyFolder(out.parent, out.stem) if out else None
+    if folder is not None:
+        body = {**body, "keys": key_requests(folder.make(), system_id)}
+    async with place.admin() as admin:
+        issued = await admin.ask(Call("POST", path, json=body), Credential)
+    if out is not None and folder is not None:
+        url = place.admin_credential().issuer or place.admin_credential().url
+        async with place.public(url) as node:
+            anchors = [one.public_bytes(Encoding.PEM).decode("ascii") for one in await read_anchors(node)]
+        assemble(issued, url=url, issuer=url, anchors=anchors, key_files=folder.names()).write(out)
+    return issued
+
+
+async def _renew(place: Place, path: str, body: dict[str, object], system_id: str, out: Path) -> Credential:
+    """Put a new secret into a credential file; its keys and certificates stay good."""
+    known = ClientCredential.read(out)
+    if known.system_id != system_id:
+        raise LocalProblem(
+            f"{out} là của hệ thống {known.system_id}. / {out} belongs to {known.system_id}.",
+            remedy="Ghi ra tệp khác. / Write to another file.",
+        )
+    async with place.admin() as admin:
+        issued = await admin.ask(Call("POST", path, json=body), Credential)
+    secret = SecretStr(issued.secret)
+    known.model_copy(update={"secret": secret, "credential_id": issued.credential_id}).write(out)
+    return issued
+
+
+def _hand_out(issued: Credential, *, out: Path | None, secret_file: Path | None, as_json: bool) -> None:
+    if secret_file is not None:
+        write_private(secret_file, issued.secret + "\n")
+    if as_json:
+        # The secret is shown where no file has it; it is shown this once.
+        hidden = {"secret"} if out or secret_file else set()
+        print_json(issued.model_dump(mode="json", exclude=hidden))
+        return
+    for warning in issued.warnings:
+        terminal.print(f"! {warning}", markup=False, soft_wrap=True)
+    say(f"Đã cấp thông tin kết nối cho {issued.system_id}.", f"Credential {issued.credential_id} issued.")
+    if out is not None:
+        say(f"Tệp kết nối: {out}", f"Use it: export AXIS_CREDENTIAL={out}")
+    elif secret_file is not None:
+        say(f"Mật khẩu nằm trong {secret_file}.", "The secret lies there.")
+    else:
+        say(f"Mật khẩu, chỉ hiện lần này: {issued.secret}", "The secret; it is shown this once.")
+
+
+@app.command("list", epilog=example("axis systems list --json"))
+def list_systems(context: typer.Context, as_json: AsJson = False) -> None:
+    """
+    Liệt kê hệ thống. / List systems.
+    """
+    systems = wait_for(_list(place_of(context)))
+    if as_json:
+        print_json([one.model_dump(mode="json") for one in systems])
+        return
+    rows = [
+        (one.id, one.name, one.dialect, one.status.value, len(one.grants), len(one.credentials), len(one.seals))
+        for one in systems
+    ]
+    columns = ("Mã / Id", "Tên / Name", "Giao thức", "Trạng thái", "Quyền / Grants", "Kết nối", "Con dấu / Seals")
+    terminal.print(table("", columns, rows))
+
+
+async def _list(place: Place) -> list[SystemEntry]:
+    found: list[SystemEntry] = []
+    cursor: str | None = None
+    async with place.admin() as admin:
+        while True:
+            page = await admin.ask(Call("GET", "/v1/admin/systems", {"cursor": cursor}), SystemPage)
+            found += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+
+@app.command(epilog=example('axis systems disable qlvb.phuocdinh --reason "Nghi lộ mật khẩu"'))
+def disable(
+    context: typer.Context,
+    system_id: SystemId,
+    reason: Annotated[str, typer.Option(help="Lý do. / Why.")],
+) -> None:
+    """
+    Khóa hệ thống; có hiệu lực trong 5 giây. / Disable a system; it holds within 5 seconds.
+    """
+    _set_status(context, system_id, "disable", reason)
+
+
+@app.command(epilog=example("axis systems enable qlvb.phuocdinh"))
+def enable(
+    context: typer.Context,
+    system_id: SystemId,
+    reason: Annotated[str, typer.Option(help="Lý do. / Why.")] = "",
+) -> None:
+    """
+    Mở lại hệ thống. / Enable a system again.
+    """
+    _set_status(context, system_id, "enable", reason)
+
+
+def _set_status(context: typer.Context, system_id: str, act: str, reason: str) -> None:
+    entry = wait_for(_act(place_of(context), system_id, act, reason))
+    say(f"{entry.id}: {entry.status.value}.", f"{entry.id} is {entry.status.value}.")
+
+
+async def _act(place: Place, system_id: str, act: str, reason: str) -> SystemEntry:
+    async with place.admin() as admin:
+        call = Call("POST", f"/v1/admin/systems/{system_id}/{act}", json={"reason": reason})
+        return await admin.ask(call, SystemEntry)
