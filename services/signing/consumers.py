@@ -1,0 +1,79 @@
+"""The asks that signing answers."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from services.signing.ports import KeyStore
+from services.signing.usecases.certificates import Authority, Offload, issue_certificates, revoke_certificates
+from services.signing.usecases.checking import read_health, read_keys, read_trust, verify_packets
+from services.signing.usecases.statements import sign_statements
+from shared.contracts.base import Health, Nothing
+from shared.contracts.signing import (
+    ISSUE_CERTIFICATES,
+    READ_HEALTH,
+    READ_KEYS,
+    REVOKE_CERTIFICATES,
+    SIGN_EVIDENCE,
+    SIGN_RECEIPTS,
+    SIGN_SNAPSHOTS,
+    SIGN_TOKENS,
+    SIGN_TREE_HEADS,
+    VERIFY_PACKETS,
+    IssueCertificates,
+    IssuedCertificates,
+    Keys,
+    PacketReports,
+    RevokeCertificates,
+    SignStatements,
+    Statements,
+    VerifyPackets,
+)
+from shared.jose import ACCESS_TOKEN, EVIDENCE, RECEIPT, SNAPSHOT, TREE_HEAD
+from shared.messaging import Bus
+
+_KINDS = {
+    SIGN_RECEIPTS: RECEIPT,
+    SIGN_EVIDENCE: EVIDENCE,
+    SIGN_TOKENS: ACCESS_TOKEN,
+    SIGN_SNAPSHOTS: SNAPSHOT,
+    SIGN_TREE_HEADS: TREE_HEAD,
+}
+
+
+def answer_asks(bus: Bus, authority: Authority, keys: KeyStore, offload: Offload) -> None:
+    """
+    Answer everything that signing is asked.
+    """
+    store = authority.store
+
+    async def verify(request: VerifyPackets) -> PacketReports:
+        trust = await read_trust(store)
+        return await offload(partial(verify_packets, trust, request))
+
+    async def give_keys(_: Nothing) -> Keys:
+        return await read_keys(store, keys)
+
+    async def issue(request: IssueCertificates) -> IssuedCertificates:
+        return await issue_certificates(authority, request, offload)
+
+    async def revoke(request: RevokeCertificates) -> Nothing:
+        await revoke_certificates(authority, request)
+        return Nothing()
+
+    async def health(_: Nothing) -> Health:
+        return await read_health(authority)
+
+    bus.answer(VERIFY_PACKETS, verify)
+    bus.answer(READ_KEYS, give_keys)
+    bus.answer(ISSUE_CERTIFICATES, issue)
+    bus.answer(REVOKE_CERTIFICATES, revoke)
+    bus.answer(READ_HEALTH, health)
+    for operation, typ in _KINDS.items():
+        bus.answer(operation, _signs(keys, typ, offload))
+
+
+def _signs(keys: KeyStore, typ: str, offload: Offload) -> Callable[[SignStatements], Awaitable[Statements]]:
+    async def sign(request: SignStatements) -> Statements:
+        return await offload(partial(sign_statements, keys, request, typ))
+
+    return sign

@@ -1,0 +1,1 @@
+"""Rules of keys, certificates and trust; no I/O and no clock."""

@@ -1,0 +1,1 @@
+"""What signing can do: one function each."""
