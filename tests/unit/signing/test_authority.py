@@ -136,7 +136,7 @@ def _by_other_kind() -> str:
 )
 def test_a_bad_request_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(CertificateRequestInvalid):
-        read_order(asked(**changes))
+        read_order(asked(None, **changes))
 
 
 def test_the_same_request_has_the_same_digest_and_any_other_another() -> None:

@@ -67,7 +67,7 @@ def at(root: etree._Element, *names: str) -> etree._Element:
 
 
 def child(name: str, text: str = "", **attributes: str) -> etree._Element:
-    element = etree.Element(tag(name), nsmap={"ds": DS}, **attributes)
+    element = etree.Element(tag(name), attributes, nsmap={"ds": DS})
     element.text = text or None
     return element
 
