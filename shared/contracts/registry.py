@@ -314,6 +314,9 @@ class IssuedKey(Contract):
 class Credential(Contract):
     """
     What a system needs to connect; the secret is shown this once.
+
+    Attributes:
+        warnings: What could not be granted, in words, such as an agency that has a receiving system already.
     """
 
     system_id: str
@@ -322,6 +325,7 @@ class Credential(Contract):
     scopes: tuple[str, ...]
     agencies: tuple[str, ...] = ()
     keys: tuple[IssuedKey, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class ListSystems(Contract):
@@ -346,11 +350,15 @@ class SystemPage(Contract):
 class RotateCredential(Contract):
     """
     Give a system a second credential; the old ones end after the overlap.
+
+    Attributes:
+        keys: Requests for further certificates; those it has stay good until their own end.
     """
 
     token: str
     system_id: str
     overlap_hours: int = Field(default=24, ge=0, le=720)
+    keys: tuple[KeyRequest, ...] = ()
 
 
 class SetSystemStatus(Contract):
@@ -427,6 +435,9 @@ class ReadRegistration(Contract):
 class RegistrationView(Contract):
     """
     A registration and who has to act next.
+
+    Attributes:
+        warnings: What the approval could not grant, in words.
     """
 
     id: UUID
@@ -440,6 +451,7 @@ class RegistrationView(Contract):
     created_at: Moment
     decided_at: Moment | None = None
     next_step: str
+    warnings: tuple[str, ...] = ()
 
 
 class ListRegistrations(Contract):

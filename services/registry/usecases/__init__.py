@@ -1,0 +1,1 @@
+"""What the registry can do: one function each, every change one transaction."""
