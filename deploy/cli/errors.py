@@ -21,6 +21,8 @@ class ExitCode(IntEnum):
     """The node cannot be reached, or cannot do it now: try again."""
     LOCAL = 4
     """A file or folder on this machine is missing or wrong."""
+    DEFECT = 70
+    """The command itself failed in a way nobody foresaw."""
 
 
 class LocalProblem(Exception):

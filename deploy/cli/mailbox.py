@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 from uuid import UUID
@@ -95,7 +95,7 @@ async def _watch(place: Place, credential: Path | None, agency: str | None, *, a
                 )
 
 
-async def arrivals(client: AxisClient, agency: str | None) -> AsyncIterator[InboxItem]:
+async def arrivals(client: AxisClient, agency: str | None) -> AsyncGenerator[InboxItem, None]:
     """
     Give each delivery once, as it comes; what is there already comes first.
     """

@@ -1,9 +1,10 @@
 """
 The `axis` command.
 
-Exit codes: 0 done, 1 refused by the node, 2 called wrongly, 3 not reachable or not now, 4 a local file.
+Exit codes: 0 done, 1 refused by the node, 2 called wrongly, 3 not reachable or not now, 4 a local file, 70 a defect.
 """
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ import typer
 
 from deploy.cli import agencies, failed, journey, mailbox, node, packets, queues, register, registrations, systems
 from deploy.cli.connections import example, place_of
+from deploy.cli.errors import ExitCode
 from deploy.cli.failures import AxisGroup
 
 app = typer.Typer(
@@ -62,7 +64,11 @@ def main() -> None:
     """
     Run the command.
     """
-    app()
+    try:
+        app()
+    except Exception:  # noqa: BLE001  (a defect must not end with a code that blames the input)
+        sys.excepthook(*sys.exc_info())
+        sys.exit(ExitCode.DEFECT)
 
 
 if __name__ == "__main__":
