@@ -41,12 +41,15 @@ class SubmitDocument(Contract):
         packet_bytes: Its size.
         priority: The request header `Axis-Priority`, if there was one.
         idempotency_key: The request header `Idempotency-Key`, if there was one; scoped by system.
+        addressees: Some of the packet's addressees, by the codes it names, where a dialect sends one packet in parts;
+            empty: all of them.
     """
 
     token: str
     packet_sha256: str
     packet_bytes: int
     priority: Lane | None = None
+    addressees: tuple[str, ...] = ()
     idempotency_key: str | None = Field(default=None, max_length=255)
 
 

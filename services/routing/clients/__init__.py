@@ -1,0 +1,1 @@
+"""Typed asks to other services, and the workers that read packets."""

@@ -1,0 +1,1 @@
+"""What routing knows about documents and deliveries, without any input or output."""

@@ -1,0 +1,147 @@
+"""The register as routing sees it: an unchanging picture of one version, and what a caller may do in it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Self
+from uuid import UUID
+
+from shared.contracts.registry import AgencyEntry, Role, SystemEntry, SystemStatus
+
+READING_ROLES = (Role.READER, Role.RECEIVER)
+
+
+@dataclass(frozen=True)
+class Register:
+    """
+    Agencies and systems as of one version.
+
+    A change makes a new picture, so that work in hand keeps the one it began with.
+
+    Attributes:
+        version: Version of the register.
+        agencies: By key.
+        systems: By id.
+    """
+
+    version: int = 0
+    agencies: Mapping[UUID, AgencyEntry] = field(default_factory=dict)
+    systems: Mapping[str, SystemEntry] = field(default_factory=dict)
+    _codes: Mapping[str, tuple[UUID, ...]] = field(default_factory=dict, repr=False)
+    _seals: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+
+    def with_changes(self, version: int, agencies: Iterable[AgencyEntry], systems: Iterable[SystemEntry]) -> Self:
+        """
+        Give the picture after a page of changes; an entry replaces the one of the same key.
+        """
+        new_agencies = {entry.key: entry for entry in agencies}
+        new_systems = {entry.id: entry for entry in systems}
+        all_agencies = self.agencies
+        codes = self._codes
+        if new_agencies:
+            all_agencies = {**self.agencies, **new_agencies}
+            codes = _index_codes(all_agencies.values())
+        all_systems = self.systems
+        seals = self._seals
+        if new_systems:
+            all_systems = {**self.systems, **new_systems}
+            seals = _index_seals(all_systems.values())
+        return type(self)(version, MappingProxyType(all_agencies), MappingProxyType(all_systems), codes, seals)
+
+    def find(self, code: str, at: datetime) -> AgencyEntry | None:
+        """
+        Find the agency that has a code, in either form, and is open at a moment.
+        """
+        for entry in self.all_with(code):
+            if entry.is_open_at(at):
+                return entry
+        return None
+
+    def all_with(self, code: str) -> tuple[AgencyEntry, ...]:
+        """
+        Every agency that ever had a code, in either form.
+        """
+        return tuple(self.agencies[key] for key in self._codes.get(code.strip().upper(), ()))
+
+    def code_of(self, key: UUID) -> str:
+        """
+        The code of an agency in the new form; the key itself where the register does not know it.
+        """
+        entry = self.agencies.get(key)
+        return str(key) if entry is None else entry.code
+
+    def may_seal(self, certificate_sha256: str, sender_key: UUID, at: datetime) -> bool:
+        """
+        Tell whether a certificate is bound as a seal to an active system that sends for an agency.
+        """
+        return any(
+            system.status is SystemStatus.ACTIVE
+            and any(grant.agency_key == sender_key and grant.role is Role.SENDER for grant in system.grants)
+            and any(
+                seal.certificate_sha256 == certificate_sha256 and seal.valid_from <= at < seal.valid_to
+                for seal in system.seals
+            )
+            for system in (self.systems[id_] for id_ in self._seals.get(certificate_sha256, ()))
+        )
+
+
+@dataclass(frozen=True)
+class Mandate:
+    """
+    What a caller may do, as its token and one picture of the register say.
+
+    Attributes:
+        system: The caller's system; active.
+        credential_id: The credential its token was issued to; still good.
+        narrowed_to: Keys the token was narrowed to; None: not narrowed.
+        at: The moment agencies must be open at.
+    """
+
+    register: Register
+    system: SystemEntry
+    credential_id: str
+    narrowed_to: frozenset[UUID] | None
+    at: datetime
+
+    def has_role(self, agency_key: UUID, *roles: Role) -> bool:
+        """
+        Tell whether the system has one of the roles for an agency that is open, whatever the token was narrowed to.
+        """
+        entry = self.register.agencies.get(agency_key)
+        return (
+            entry is not None
+            and entry.is_open_at(self.at)
+            and any(grant.agency_key == agency_key and grant.role in roles for grant in self.system.grants)
+        )
+
+    def may(self, agency_key: UUID, *roles: Role) -> bool:
+        """
+        Tell whether the caller may act for an agency in one of the roles.
+        """
+        inside = self.narrowed_to is None or agency_key in self.narrowed_to
+        return inside and self.has_role(agency_key, *roles)
+
+    def agencies(self, *roles: Role) -> tuple[UUID, ...]:
+        """
+        Keys of the agencies the caller may act for in one of the roles, in a fixed order.
+        """
+        granted = {grant.agency_key for grant in self.system.grants if grant.role in roles}
+        return tuple(sorted(key for key in granted if self.may(key, *roles)))
+
+
+def _index_codes(entries: Iterable[AgencyEntry]) -> dict[str, tuple[UUID, ...]]:
+    codes: dict[str, tuple[UUID, ...]] = {}
+    for entry in entries:
+        for code in {entry.code, entry.code102} - {None, ""}:
+            upper = str(code).upper()
+            codes[upper] = (*codes.get(upper, ()), entry.key)
+    return codes
+
+
+def _index_seals(systems: Iterable[SystemEntry]) -> dict[str, tuple[str, ...]]:
+    seals: dict[str, tuple[str, ...]] = {}
+    for system in systems:
+        for seal in system.seals:
+            seals[seal.certificate_sha256] = (*seals.get(seal.certificate_sha256, ()), system.id)
+    return seals

@@ -1,0 +1,267 @@
+"""The backlog: chunks of dispatches, and what lanes and addressees are paused."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_skip
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.routing.repository import AnyRow
+from services.routing.tables import agency_controls, dispatch_chunks, dispatches, lane_controls
+
+_LOCK_CLASS = 0x61786C  # advisory locks of ours: "axl", then the lane
+MAX_OFFERS = 5
+"""A chunk that was offered so often and never opened is a defect for people to see; offering it on would hide it."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """
+    Up to 500 addressees of one dispatch.
+    """
+
+    id: UUID
+    dispatch_id: UUID
+    document_id: UUID
+    lane: int
+    sender_key: UUID
+    accepted_at: datetime
+    addressee_keys: tuple[UUID, ...]
+    requeued_delivery_id: UUID | None
+    state: str
+
+
+@dataclass(frozen=True)
+class Control:
+    """
+    A pause of a lane or an addressee.
+    """
+
+    subject: Any
+    reason: str
+    until: datetime | None
+
+
+_FAIR_PICK = text("""
+WITH RECURSIVE senders AS (
+    (SELECT sender_key FROM routing.dispatch_chunks
+     WHERE state = 'waiting' AND lane = :lane ORDER BY sender_key LIMIT 1)
+    UNION ALL
+    SELECT (SELECT c.sender_key FROM routing.dispatch_chunks c
+            WHERE c.state = 'waiting' AND c.lane = :lane AND c.sender_key > s.sender_key
+            ORDER BY c.sender_key LIMIT 1)
+    FROM senders s WHERE s.sender_key IS NOT NULL
+), picked AS (
+    SELECT c.id, c.turn, c.accepted_at
+    FROM senders s CROSS JOIN LATERAL (
+        SELECT w.id, w.accepted_at, row_number() OVER (ORDER BY w.accepted_at, w.id) AS turn
+        FROM (SELECT id, accepted_at FROM routing.dispatch_chunks
+              WHERE state = 'waiting' AND lane = :lane AND sender_key = s.sender_key
+              ORDER BY accepted_at, id LIMIT :per_sender) w
+    ) c
+    WHERE s.sender_key IS NOT NULL
+    ORDER BY c.turn, c.accepted_at, c.id
+    LIMIT :room
+)
+UPDATE routing.dispatch_chunks chunk SET state = 'offered', offered_at = :now, offers = chunk.offers + 1
+FROM picked WHERE chunk.id = picked.id AND chunk.state = 'waiting'
+RETURNING chunk.id, picked.turn, picked.accepted_at
+""")
+
+
+async def lock_lane(connection: AsyncConnection, lane: int) -> bool:
+    """
+    Become the one that fills a lane's window until the transaction ends; False when another copy is at it.
+    """
+    statement = select(func.pg_try_advisory_xact_lock(_LOCK_CLASS, lane))
+    return bool((await connection.execute(statement)).scalar_one())
+
+
+async def count_outstanding(connection: AsyncConnection, lane: int) -> int:
+    """
+    Count the chunks of a lane that are in its window.
+    """
+    statement = select(func.count()).where(dispatch_chunks.c.state == "offered", dispatch_chunks.c.lane == lane)
+    return int((await connection.execute(statement)).scalar_one())
+
+
+async def offer_fairly(
+    connection: AsyncConnection, lane: int, *, room: int, per_sender: int, now: datetime
+) -> list[UUID]:
+    """
+    Move chunks from the backlog into the window: one of each sender in turn, the oldest first.
+
+    The senders are found by skipping through the index, so a flood of one sender costs nothing.
+
+    Returns:
+        Ids in the order they are to be opened.
+    """
+    rows = await connection.execute(_FAIR_PICK, {"lane": lane, "room": room, "per_sender": per_sender, "now": now})
+    return [row.id for row in sorted(rows, key=lambda row: (row.turn, row.accepted_at, row.id))]
+
+
+async def offer_again(connection: AsyncConnection, lane: int, *, before: datetime, now: datetime) -> list[UUID]:
+    """
+    Offer once more what has been in the window for too long.
+    """
+    late = (
+        select(dispatch_chunks.c.id)
+        .where(
+            dispatch_chunks.c.state == "offered",
+            dispatch_chunks.c.lane == lane,
+            dispatch_chunks.c.offered_at < before,
+            dispatch_chunks.c.offers < MAX_OFFERS,
+        )
+        .limit(500)
+    )
+    statement = (
+        update(dispatch_chunks)
+        .where(dispatch_chunks.c.id.in_(late), dispatch_chunks.c.state == "offered")
+        .values(offered_at=now, offers=dispatch_chunks.c.offers + 1)
+        .returning(dispatch_chunks.c.id)
+    )
+    return list((await connection.execute(statement)).scalars())
+
+
+async def lock_chunk(connection: AsyncConnection, chunk_id: UUID) -> Chunk | None:
+    """
+    Read a chunk and keep others from opening it until the transaction ends.
+    """
+    row = (
+        await connection.execute(
+            select(
+                dispatch_chunks.c.id,
+                dispatch_chunks.c.dispatch_id,
+                dispatch_chunks.c.document_id,
+                dispatch_chunks.c.lane,
+                dispatch_chunks.c.sender_key,
+                dispatch_chunks.c.accepted_at,
+                dispatch_chunks.c.addressee_keys,
+                dispatch_chunks.c.requeued_delivery_id,
+                dispatch_chunks.c.state,
+            )
+            .where(dispatch_chunks.c.id == chunk_id)
+            .with_for_update()
+        )
+    ).one_or_none()
+    return None if row is None else Chunk(**{**row._mapping, "addressee_keys": tuple(row.addressee_keys)})  # noqa: SLF001 - SQLAlchemy's public name
+
+
+async def put_back(connection: AsyncConnection, chunk_id: UUID) -> None:
+    """
+    Return a chunk to the backlog, because its lane was paused meanwhile.
+    """
+    await connection.execute(
+        update(dispatch_chunks)
+        .where(dispatch_chunks.c.id == chunk_id)
+        .values(state="waiting", offered_at=None, offers=0)
+    )
+
+
+async def mark_opened(connection: AsyncConnection, chunk: Chunk, now: datetime) -> None:
+    """
+    Take a chunk out of the window and its addressees off the dispatch's count of unopened ones.
+    """
+    await connection.execute(
+        update(dispatch_chunks).where(dispatch_chunks.c.id == chunk.id).values(state="opened", opened_at=now)
+    )
+    if chunk.requeued_delivery_id is None:
+        await connection.execute(
+            update(dispatches)
+            .where(dispatches.c.id == chunk.dispatch_id)
+            .values(unopened_count=dispatches.c.unopened_count - len(chunk.addressee_keys))
+        )
+
+
+async def next_numbers(connection: AsyncConnection, dispatch_ids: Collection[UUID]) -> dict[UUID, int]:
+    """
+    The next free chunk number of dispatches, which stay locked so that nobody else takes it.
+    """
+    ordered = sorted(dispatch_ids)
+    await connection.execute(
+        select(dispatches.c.id).where(dispatches.c.id.in_(ordered)).order_by(dispatches.c.id).with_for_update()
+    )
+    numbers = dict.fromkeys(ordered, 1)
+    highest = (
+        select(dispatch_chunks.c.dispatch_id, func.max(dispatch_chunks.c.number) + 1)
+        .where(dispatch_chunks.c.dispatch_id.in_(ordered))
+        .group_by(dispatch_chunks.c.dispatch_id)
+    )
+    numbers.update({row[0]: row[1] for row in await connection.execute(highest)})
+    return numbers
+
+
+async def lane_totals(connection: AsyncConnection) -> Sequence[AnyRow]:
+    """
+    Per lane and state: chunks, addressees in them, and when the oldest was accepted.
+    """
+    statement = (
+        select(
+            dispatch_chunks.c.lane,
+            dispatch_chunks.c.state,
+            func.count().label("chunks"),
+            func.sum(dispatch_chunks.c.addressee_count).label("addressees"),
+            func.min(dispatch_chunks.c.accepted_at).label("oldest_at"),
+        )
+        .where(dispatch_chunks.c.state.in_(("waiting", "offered")))
+        .group_by(dispatch_chunks.c.lane, dispatch_chunks.c.state)
+    )
+    return (await connection.execute(statement)).all()
+
+
+async def paused_lanes(connection: AsyncConnection, now: datetime) -> dict[int, Control]:
+    """
+    Lanes that are paused at a moment.
+    """
+    in_force = or_(lane_controls.c.paused_until.is_(None), lane_controls.c.paused_until > now)
+    statement = select(lane_controls.c.lane, lane_controls.c.reason, lane_controls.c.paused_until).where(in_force)
+    return {row[0]: Control(*row) for row in await connection.execute(statement)}
+
+
+async def paused_agencies(
+    connection: AsyncConnection, now: datetime, keys: Sequence[UUID] | None = None
+) -> dict[UUID, Control]:
+    """
+    Addressees that are paused at a moment; only some of them where `keys` names them.
+    """
+    in_force = or_(agency_controls.c.paused_until.is_(None), agency_controls.c.paused_until > now)
+    statement = select(agency_controls.c.agency_key, agency_controls.c.reason, agency_controls.c.paused_until).where(
+        in_force
+    )
+    if keys is not None:
+        statement = statement.where(agency_controls.c.agency_key.in_(keys))
+    return {row[0]: Control(*row) for row in await connection.execute(statement)}
+
+
+async def pause_lane(connection: AsyncConnection, lane: int, values: dict[str, Any]) -> None:
+    """
+    Pause a lane; a pause there is already gets the new reason.
+    """
+    statement = insert_or_skip(lane_controls).values(lane=lane, **values)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["lane"], set_=values))
+
+
+async def pause_agency(connection: AsyncConnection, agency_key: UUID, values: dict[str, Any]) -> None:
+    """
+    Pause an addressee; a pause there is already gets the new reason.
+    """
+    statement = insert_or_skip(agency_controls).values(agency_key=agency_key, **values)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["agency_key"], set_=values))
+
+
+async def resume_lane(connection: AsyncConnection, lane: int) -> None:
+    """
+    End the pause of a lane, if there is one.
+    """
+    await connection.execute(delete(lane_controls).where(lane_controls.c.lane == lane))
+
+
+async def resume_agency(connection: AsyncConnection, agency_key: UUID) -> None:
+    """
+    End the pause of an addressee, if there is one.
+    """
+    await connection.execute(delete(agency_controls).where(agency_controls.c.agency_key == agency_key))

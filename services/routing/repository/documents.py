@@ -1,0 +1,276 @@
+"""Documents, dispatches, receipts and idempotency keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, tuple_
+from sqlalchemy.dialects.postgresql import insert as insert_or_skip
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.routing.repository import AnyRow
+from services.routing.tables import deliveries, dispatch_chunks, dispatches, documents, idempotency_keys
+
+
+@dataclass(frozen=True)
+class StoredDispatch:
+    """
+    A dispatch with the answer its sender got.
+
+    Attributes:
+        body: JSON text, byte for byte.
+    """
+
+    id: UUID
+    document_id: UUID
+    asked_sha256: str
+    addressees_sha256: str
+    body: str
+
+
+@dataclass(frozen=True)
+class StoredKey:
+    """
+    What an idempotency key was used for.
+    """
+
+    operation: str
+    request_sha256: str
+    result_id: UUID
+
+
+@dataclass(frozen=True)
+class EarlierDocument:
+    """
+    A document the sender has sent under a DocumentId before.
+    """
+
+    id: UUID
+    packet_sha256: str
+    dispatches: tuple[StoredDispatch, ...]
+
+    def dispatch(
+        self, *, asked_sha256: str | None = None, addressees_sha256: str | None = None
+    ) -> StoredDispatch | None:
+        """
+        Find a dispatch by what was asked for, or by whom it went to.
+        """
+        for one in self.dispatches:
+            if asked_sha256 == one.asked_sha256 or addressees_sha256 == one.addressees_sha256:
+                return one
+        return None
+
+
+async def find_document(
+    connection: AsyncConnection, sender_key: UUID, sender_document_id: str, *, lock: bool = False
+) -> EarlierDocument | None:
+    """
+    Find a sender's document by its DocumentId, with all its dispatches, oldest first.
+
+    With `lock` nobody else adds a dispatch to it until the transaction ends.
+    """
+    statement = select(documents.c.id, documents.c.packet_sha256).where(
+        documents.c.sender_key == sender_key, documents.c.sender_document_id == sender_document_id
+    )
+    row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    if row is None:
+        return None
+    found = await connection.execute(
+        _dispatches().where(dispatches.c.document_id == row.id).order_by(dispatches.c.accepted_at, dispatches.c.id)
+    )
+    return EarlierDocument(row.id, row.packet_sha256, tuple(StoredDispatch(*one) for one in found))
+
+
+async def read_dispatch(connection: AsyncConnection, dispatch_id: UUID) -> StoredDispatch | None:
+    """
+    Read one dispatch with the answer its sender got.
+    """
+    row = (await connection.execute(_dispatches().where(dispatches.c.id == dispatch_id))).one_or_none()
+    return None if row is None else StoredDispatch(*row)
+
+
+def _dispatches() -> Any:
+    return select(
+        dispatches.c.id,
+        dispatches.c.document_id,
+        dispatches.c.asked_sha256,
+        dispatches.c.addressees_sha256,
+        dispatches.c.body,
+    )
+
+
+async def add_document(connection: AsyncConnection, values: dict[str, Any]) -> bool:
+    """
+    Write a document; False when the sender's DocumentId was taken meanwhile.
+    """
+    statement = insert_or_skip(documents).values(**values).on_conflict_do_nothing()
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def add_dispatch(connection: AsyncConnection, values: dict[str, Any]) -> bool:
+    """
+    Write a dispatch; False when the same set was dispatched meanwhile.
+    """
+    statement = insert_or_skip(dispatches).values(**values).on_conflict_do_nothing(constraint="dispatches_addressees")
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def add_chunks(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    """
+    Put chunks into the backlog.
+    """
+    if rows:
+        await connection.execute(insert(dispatch_chunks), rows)
+
+
+async def addressees_so_far(connection: AsyncConnection, document_id: UUID) -> set[UUID]:
+    """
+    Keys of everybody a document was accepted for, opened or not.
+    """
+    statement = select(func.unnest(dispatch_chunks.c.addressee_keys)).where(
+        dispatch_chunks.c.document_id == document_id, dispatch_chunks.c.requeued_delivery_id.is_(None)
+    )
+    return set((await connection.execute(statement)).scalars())
+
+
+async def find_key(connection: AsyncConnection, system_id: str, key: str) -> StoredKey | None:
+    """
+    Find what an idempotency key of a system was used for.
+    """
+    row = (
+        await connection.execute(
+            select(idempotency_keys.c.operation, idempotency_keys.c.request_sha256, idempotency_keys.c.result_id).where(
+                idempotency_keys.c.system_id == system_id, idempotency_keys.c.key == key
+            )
+        )
+    ).one_or_none()
+    return None if row is None else StoredKey(*row)
+
+
+async def add_key(connection: AsyncConnection, system_id: str, key: str, stored: StoredKey, at: datetime) -> bool:
+    """
+    Note what an idempotency key was used for; False when it was used before.
+    """
+    statement = (
+        insert_or_skip(idempotency_keys)
+        .values(
+            system_id=system_id,
+            key=key,
+            operation=stored.operation,
+            request_sha256=stored.request_sha256,
+            result_id=stored.result_id,
+            made_at=at,
+        )
+        .on_conflict_do_nothing()
+    )
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def read_document(connection: AsyncConnection, document_id: UUID) -> AnyRow | None:
+    """
+    Read a document as its sender sees it.
+    """
+    return (await connection.execute(select(*_VIEW).where(documents.c.id == document_id))).one_or_none()
+
+
+_VIEW = (
+    documents.c.id,
+    documents.c.sender_key,
+    documents.c.sender_code,
+    documents.c.sender_document_id,
+    documents.c.subject,
+    documents.c.lane,
+    documents.c.packet_sha256,
+    documents.c.packet_bytes,
+    documents.c.accepted_at,
+)
+
+
+async def list_documents(
+    connection: AsyncConnection, sender_keys: Sequence[UUID], after: tuple[datetime, UUID] | None, limit: int
+) -> Sequence[AnyRow]:
+    """
+    A page of what agencies sent, newest first. Each sender's newest are read by the index and merged.
+    """
+    keys = func.unnest(sender_keys).table_valued("key").render_derived()
+    page = select(*_VIEW).where(documents.c.sender_key == keys.c.key)
+    if after is not None:
+        page = page.where(tuple_(documents.c.accepted_at, documents.c.id) < tuple_(*after))
+    newest = page.order_by(documents.c.accepted_at.desc(), documents.c.id.desc()).limit(limit).lateral("page")
+    statement = (
+        select(newest)
+        .select_from(keys)
+        .join(newest, onclause=func.true())
+        .order_by(newest.c.accepted_at.desc(), newest.c.id.desc())
+        .limit(limit)
+    )
+    return (await connection.execute(statement)).all()
+
+
+async def count_states(connection: AsyncConnection, document_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
+    """
+    Deliveries of documents by state, and under `unopened` the addressees whose delivery is not opened yet.
+    """
+    counts: dict[UUID, dict[str, int]] = {document_id: {} for document_id in document_ids}
+    by_state = (
+        select(deliveries.c.document_id, deliveries.c.state, func.count())
+        .where(deliveries.c.document_id.in_(document_ids))
+        .group_by(deliveries.c.document_id, deliveries.c.state)
+    )
+    for document_id, state, count in await connection.execute(by_state):
+        counts[document_id][state] = count
+    unopened = (
+        select(dispatches.c.document_id, func.sum(dispatches.c.unopened_count))
+        .where(dispatches.c.document_id.in_(document_ids))
+        .group_by(dispatches.c.document_id)
+    )
+    for document_id, count in await connection.execute(unopened):
+        if count:
+            counts[document_id]["unopened"] = count
+    return counts
+
+
+async def list_addressees(
+    connection: AsyncConnection, document_id: UUID, after: UUID | None, limit: int
+) -> Sequence[AnyRow]:
+    """
+    A page of a document's addressees by key, each with its delivery where it is opened.
+    """
+    asked = (
+        select(func.unnest(dispatch_chunks.c.addressee_keys).label("key"))
+        .where(dispatch_chunks.c.document_id == document_id, dispatch_chunks.c.requeued_delivery_id.is_(None))
+        .subquery("asked")
+    )
+    statement = (
+        select(
+            asked.c.key,
+            deliveries.c.id,
+            deliveries.c.state,
+            deliveries.c.series,
+            deliveries.c.held,
+            deliveries.c.reason,
+            deliveries.c.reason_code,
+            deliveries.c.requeue_possible,
+            deliveries.c.changed_at,
+        )
+        .select_from(
+            asked.outerjoin(
+                deliveries, (deliveries.c.document_id == document_id) & (deliveries.c.addressee_key == asked.c.key)
+            )
+        )
+        .order_by(asked.c.key)
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(asked.c.key > after)
+    return (await connection.execute(statement)).all()
+
+
+async def referenced_packets(connection: AsyncConnection, digests: Sequence[str]) -> set[str]:
+    """
+    Which of some blobs are packets of documents.
+    """
+    statement = select(documents.c.packet_sha256).where(documents.c.packet_sha256.in_(digests))
+    return set((await connection.execute(statement)).scalars())

@@ -1,0 +1,61 @@
+"""What use cases work with."""
+
+import asyncio
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from services.routing.clients.packets import Packets
+from services.routing.clients.registry import RegisterReader
+from services.routing.clients.signing import Signing
+from services.routing.settings import Settings
+from shared.blobs import BlobStore
+from shared.clock import Clock
+from shared.contracts.base import Lane
+from shared.contracts.routing import MailboxChanged
+from shared.identifiers import IdSource
+from shared.messaging import Bus
+from shared.outbox import Store, UnitOfWork
+from shared.tokens import TokenVerifier
+
+MAX_HINTED = 500
+
+
+@dataclass
+class Bells:
+    """
+    Wake the loops of this process as soon as there is work; other copies find it within a second.
+    """
+
+    lanes: dict[Lane, asyncio.Event] = field(default_factory=lambda: {lane: asyncio.Event() for lane in Lane})
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True)
+class Context:
+    """
+    Collaborators of every use case.
+    """
+
+    settings: Settings
+    store: Store
+    bus: Bus
+    register: RegisterReader
+    signing: Signing
+    packets: Packets
+    blobs: BlobStore
+    verifier: TokenVerifier
+    clock: Clock
+    new_id: IdSource
+    bells: Bells = field(default_factory=Bells)
+
+    def hint_after_commit(self, uow: UnitOfWork, agency_keys: set[UUID]) -> None:
+        """
+        Tell whoever waits that something changed for these agencies, once it is durable.
+        """
+        keys = sorted(agency_keys)
+
+        def tell() -> None:
+            for start in range(0, len(keys), MAX_HINTED):
+                self.bus.hint(MailboxChanged(agency_keys=tuple(keys[start : start + MAX_HINTED])))
+
+        uow.after_commit(tell)

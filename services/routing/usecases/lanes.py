@@ -1,0 +1,66 @@
+"""The lanes: from the backlog into a short window on the bus, fairly by sender, urgent lanes apart from the rest."""
+
+import asyncio
+from datetime import timedelta
+from math import ceil
+from uuid import UUID
+
+from services.routing.repository import chunks as repository
+from services.routing.usecases.context import Context
+from shared.contracts.base import Lane
+from shared.contracts.routing import CHUNK_READY
+from shared.outbox import UnitOfWork
+
+IDLE_SECONDS = 1.0
+OFFER_LASTS = timedelta(seconds=60)
+"""A chunk that was offered this long ago and is not opened is offered again; opening it twice does nothing."""
+
+SENDERS_A_TURN = 8
+"""At most this many chunks of one sender enter the window at once, so a sender that comes a moment later is not behind
+a whole window of somebody else's."""
+
+
+async def fill_window(context: Context, lane: Lane) -> int:
+    """
+    Offer waiting chunks of a lane until its window is full.
+
+    Returns:
+        How many were offered.
+    """
+    now = context.clock.now()
+    async with context.store.begin() as uow:
+        if not await repository.lock_lane(uow.connection, lane):
+            return 0
+        if lane in await repository.paused_lanes(uow.connection, now):
+            return 0
+        late = await repository.offer_again(uow.connection, lane, before=now - OFFER_LASTS, now=now)
+        room = context.settings.lane_window - await repository.count_outstanding(uow.connection, lane)
+        fresh = await repository.offer_fairly(uow.connection, lane, room=max(room, 0), per_sender=_share(room), now=now)
+        _announce(uow, lane, [*late, *fresh])
+        if late or fresh:
+            await uow.commit()
+    return len(fresh)
+
+
+async def feed_lane(context: Context, lane: Lane) -> None:
+    """
+    Keep a lane's window filled for ever.
+    """
+    bell = context.bells.lanes[lane]
+    while True:
+        bell.clear()
+        while await fill_window(context, lane):
+            pass
+        try:
+            await asyncio.wait_for(bell.wait(), IDLE_SECONDS)
+        except TimeoutError:
+            continue
+
+
+def _share(room: int) -> int:
+    return max(1, min(SENDERS_A_TURN, ceil(room / 2)))
+
+
+def _announce(uow: UnitOfWork, lane: Lane, chunk_ids: list[UUID]) -> None:
+    for chunk_id in chunk_ids:
+        uow.outbox.add(CHUNK_READY[lane](chunk_id=chunk_id), lane=lane)

@@ -1,0 +1,66 @@
+"""Releasing: held deliveries reach their mailboxes once nothing holds them any more."""
+
+import asyncio
+from uuid import UUID
+
+from services.routing.domain.deliveries import why_held
+from services.routing.domain.states import Cause
+from services.routing.repository import chunks as chunks_repository
+from services.routing.repository import deliveries as repository
+from services.routing.usecases.context import Context
+from services.routing.usecases.open_chunk import AXIS
+from services.routing.usecases.steps import StepDetails, take_step
+from shared.contracts.base import MAX_ITEMS
+from shared.contracts.routing import DeliveryState
+
+IDLE_SECONDS = 1.0
+
+
+async def release_held(context: Context) -> int:
+    """
+    Release what was held for an addressee that is open, served here and not paused now; 500 a transaction.
+
+    Returns:
+        How many deliveries were released.
+
+    Raises:
+        Unavailable: The register or the database is out of reach.
+    """
+    async with context.store.begin() as uow:
+        mailboxes = await repository.held_mailboxes(uow.connection)
+    released = 0
+    for mailbox in mailboxes:
+        while batch := await _release_some(context, mailbox):
+            released += batch
+    return released
+
+
+async def _release_some(context: Context, mailbox_key: UUID) -> int:
+    register = await context.register.current()
+    now = context.clock.now()
+    async with context.store.begin() as uow:
+        paused = await chunks_repository.paused_agencies(uow.connection, now, [mailbox_key])
+        entry = register.agencies.get(mailbox_key)
+        held = why_held(entry, paused=mailbox_key in paused, node_id=context.settings.node_id, at=now)
+        if held is not None:
+            return 0
+        lanes = await chunks_repository.paused_lanes(uow.connection, now)
+        batch = await repository.lock_queued(uow.connection, mailbox_key, not_in_lanes=lanes.keys(), limit=MAX_ITEMS)
+        details = StepDetails(at=now, by=AXIS)
+        await take_step(context, uow, batch, DeliveryState.AVAILABLE, Cause.RELEASED, details)
+        await uow.commit()
+    return len(batch)
+
+
+async def keep_releasing(context: Context) -> None:
+    """
+    Release for ever: at once when somebody resumes an addressee, else every second.
+    """
+    bell = context.bells.release
+    while True:
+        bell.clear()
+        await release_held(context)
+        try:
+            await asyncio.wait_for(bell.wait(), IDLE_SECONDS)
+        except TimeoutError:
+            continue

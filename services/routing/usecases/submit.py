@@ -1,0 +1,325 @@
+"""Acceptance: a packet becomes a document and a dispatch with a receipt, or is refused and leaves nothing."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from services.routing.domain.register import Mandate
+from services.routing.domain.submission import Acceptance, Addressees, asked_digest, priority_warning, split
+from services.routing.errors import AddresseesRefused, DocumentIdReused, IdempotencyKeyReused
+from services.routing.repository import documents as repository
+from services.routing.repository.documents import EarlierDocument, StoredDispatch, StoredKey
+from services.routing.usecases import checks
+from services.routing.usecases.access import authorize
+from services.routing.usecases.checks import ReadDocument
+from services.routing.usecases.context import Context
+from shared.contracts.registry import AgencyEntry
+from shared.contracts.routing import DocumentAccepted, DocumentRefused, SubmitDocument, Submitted
+from shared.contracts.signing import VerificationReport
+from shared.errors import FieldError, Rejected, Unavailable
+from shared.outbox import UnitOfWork
+from shared.telemetry import get_logger
+
+OPERATION = "submit_document"
+_ATTEMPTS = 3
+"""Losing a race sends us back to the start, where the winner's answer is found; twice in a row is already a miracle."""
+
+_logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Accepted:
+    """
+    All that is written in the one transaction.
+    """
+
+    request: SubmitDocument
+    mandate: Mandate
+    document: ReadDocument
+    sender: AgencyEntry
+    acceptance: Acceptance
+    asked_sha256: str
+    receipt: str
+
+
+async def submit_document(context: Context, request: SubmitDocument) -> Submitted:
+    """
+    Accept a packet that lies in the blob store.
+
+    Raises:
+        Rejected: As the packet deserves; nothing of it is kept, the refusal is published.
+        Unavailable: Something is out of reach; the same request may be repeated.
+    """
+    mandate = await authorize(context, request.token, "send")
+    try:
+        for _ in range(_ATTEMPTS):
+            submitted = await _submit(context, mandate, request)
+            if submitted is not None:
+                return submitted
+    except Rejected as refusal:
+        await _publish_refusal(context, mandate, request, refusal)
+        raise
+    raise Unavailable("others submit the same document at this moment")
+
+
+async def _submit(context: Context, mandate: Mandate, request: SubmitDocument) -> Submitted | None:
+    """Try once; None when somebody else was faster and the winner's answer is to be looked up."""
+    # 1. The same request under the same key has its answer already.
+    repeat = await _answer_of_key(context, mandate, request)
+    if repeat is not None:
+        return repeat
+
+    # 2. What the packet says, and whether the caller may send it.
+    document = await checks.read_document(context, request.packet_sha256)
+    sender = checks.check_sender(mandate, document)
+    codes = _asked_codes(request, document)
+
+    # 3. The same packet to the same addressees was accepted before: its answer stands, whatever has changed since.
+    async with context.store.begin() as uow:
+        earlier = await repository.find_document(uow.connection, sender.key, document.header.document_id)
+    if earlier is not None and earlier.packet_sha256 == request.packet_sha256:
+        same = earlier.dispatch(asked_sha256=asked_digest(codes))
+        if same is not None:
+            return await _repeat(context, mandate, request, same)
+
+    # 4. Everything that can be wrong with it.
+    checks.check_secrecy(context, document)
+    addressees = checks.check_addressees(context, mandate, codes)
+    accepted_at = context.clock.now()
+    report = await checks.verify_signature(context, document, accepted_at)
+    signature_warnings = checks.check_signature(context, mandate, sender, report)
+    if earlier is not None and earlier.packet_sha256 != request.packet_sha256:
+        raise DocumentIdReused(
+            f"DocumentId {document.header.document_id} đã dùng cho gói tin khác. / "
+            "This DocumentId was used for another packet."
+        )
+    if earlier is not None and (same := earlier.dispatch(addressees_sha256=addressees.sha256)) is not None:
+        return await _repeat(context, mandate, request, same)
+
+    # 5. The receipt, while no transaction is open.
+    warnings = (
+        *document.packet.warnings,
+        *addressees.warnings,
+        *priority_warning(request.priority, document.lane),
+        *signature_warnings,
+    )
+    acceptance = _acceptance(context, mandate, document, sender, earlier, addressees, warnings, report, accepted_at)
+    receipt = await context.signing.sign_receipt(acceptance.claims(context.settings.public_url), lane=document.lane)
+
+    # 6. One transaction; from its commit on nothing may be lost.
+    await context.packets.keep(request.packet_sha256)
+    accepted = _Accepted(request, mandate, document, sender, acceptance, asked_digest(codes), receipt)
+    return await _write(context, accepted)
+
+
+def _asked_codes(request: SubmitDocument, document: ReadDocument) -> tuple[str, ...]:
+    """Some of the packet's addressees where the caller names them, else all."""
+    if not request.addressees:
+        return document.codes
+    named = {code.strip().upper() for code in document.codes}
+    errors = [
+        FieldError(
+            pointer=f"/addressees/{index}",
+            code="addressee-not-in-packet",
+            detail=f"{code}: không có trong gói tin (To). / The packet does not name it (To).",
+        )
+        for index, code in enumerate(request.addressees)
+        if code.strip().upper() not in named
+    ]
+    if errors:
+        raise AddresseesRefused(
+            "Nơi nhận không có trong gói tin. / Addressees that the packet does not name.", errors=errors
+        )
+    return request.addressees
+
+
+def _acceptance(
+    context: Context,
+    mandate: Mandate,
+    document: ReadDocument,
+    sender: AgencyEntry,
+    earlier: EarlierDocument | None,
+    addressees: Addressees,
+    warnings: tuple[FieldError, ...],
+    report: VerificationReport,
+    accepted_at: datetime,
+) -> Acceptance:
+    return Acceptance(
+        document_id=context.new_id() if earlier is None else earlier.id,
+        dispatch_id=context.new_id(),
+        receipt_id=context.new_id(),
+        sender_code=sender.code,
+        sender_document_id=document.header.document_id,
+        packet_sha256=document.packet.packet_sha256,
+        addressees=addressees,
+        warnings=warnings,
+        report=report,
+        registry_version=mandate.register.version,
+        accepted_at=accepted_at,
+    )
+
+
+async def _write(context: Context, accepted: _Accepted) -> Submitted | None:
+    acceptance, document, sender = accepted.acceptance, accepted.document, accepted.sender
+    body = acceptance.answer(accepted.receipt)
+    async with context.store.begin() as uow:
+        if not await _take_key(context, uow, accepted.mandate, accepted.request, acceptance.dispatch_id):
+            return None
+        is_new = await repository.add_document(uow.connection, _document_row(accepted))
+        if not is_new:
+            # Somebody has the DocumentId: ours only if it is the document we found, and nobody else adds to it now.
+            known = await repository.find_document(uow.connection, sender.key, acceptance.sender_document_id, lock=True)
+            if known is None or known.id != acceptance.document_id:
+                return None
+        so_far = set() if is_new else await repository.addressees_so_far(uow.connection, acceptance.document_id)
+        to_open = [key for key in acceptance.addressees.keys if key not in so_far]
+        if not await repository.add_dispatch(uow.connection, _dispatch_row(accepted, body, len(to_open))):
+            return None
+        await repository.add_chunks(uow.connection, _chunk_rows(context, accepted, to_open))
+        uow.outbox.add(
+            DocumentAccepted(
+                document_id=acceptance.document_id,
+                dispatch_id=acceptance.dispatch_id,
+                first_dispatch=is_new,
+                sender_key=sender.key,
+                sender=sender.code,
+                sender_document_id=acceptance.sender_document_id,
+                packet_sha256=acceptance.packet_sha256,
+                receipt_sha256=sha256(accepted.receipt.encode()).hexdigest(),
+                lane=document.lane,
+                addressee_count=len(acceptance.addressees.entries),
+                system_id=accepted.mandate.system.id,
+                credential_id=accepted.mandate.credential_id,
+                registry_version=acceptance.registry_version,
+                accepted_at=acceptance.accepted_at,
+            ),
+            lane=document.lane,
+        )
+        uow.after_commit(context.bells.lanes[document.lane].set)
+        context.hint_after_commit(uow, {sender.key})
+        await uow.commit()
+    return Submitted(created=True, document_id=acceptance.document_id, body=body)
+
+
+def _document_row(accepted: _Accepted) -> dict[str, Any]:
+    acceptance, packet, header = accepted.acceptance, accepted.document.packet, accepted.document.header
+    trace = None if packet.trace is None else packet.trace.model_dump(mode="json")
+    return {
+        "id": acceptance.document_id,
+        "sender_key": accepted.sender.key,
+        "sender_code": accepted.sender.code,
+        "sender_document_id": acceptance.sender_document_id,
+        "packet_sha256": acceptance.packet_sha256,
+        "packet_bytes": packet.packet_size,
+        "lane": int(accepted.document.lane),
+        "subject": header.subject,
+        "code": str(header.code),
+        "header": {**header.model_dump(mode="json"), "trace": trace},
+        "parts": [part.model_dump(mode="json") for part in packet.parts],
+        "attachments": [attachment.model_dump(mode="json") for attachment in packet.attachments],
+        "attachment_count": len(packet.attachments),
+        "report": acceptance.report.model_dump(mode="json"),
+        "system_id": accepted.mandate.system.id,
+        "credential_id": accepted.mandate.credential_id,
+        "registry_version": acceptance.registry_version,
+        "accepted_at": acceptance.accepted_at,
+    }
+
+
+def _dispatch_row(accepted: _Accepted, body: str, opening_count: int) -> dict[str, Any]:
+    acceptance = accepted.acceptance
+    return {
+        "id": acceptance.dispatch_id,
+        "document_id": acceptance.document_id,
+        "addressees_sha256": acceptance.addressees.sha256,
+        "asked_sha256": accepted.asked_sha256,
+        "addressee_count": len(acceptance.addressees.entries),
+        "opening_count": opening_count,
+        "unopened_count": opening_count,
+        "body": body,
+        "warnings": [warning.model_dump(mode="json") for warning in acceptance.warnings],
+        "system_id": accepted.mandate.system.id,
+        "credential_id": accepted.mandate.credential_id,
+        "registry_version": acceptance.registry_version,
+        "accepted_at": acceptance.accepted_at,
+    }
+
+
+def _chunk_rows(context: Context, accepted: _Accepted, to_open: list[UUID]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": context.new_id(),
+            "dispatch_id": accepted.acceptance.dispatch_id,
+            "document_id": accepted.acceptance.document_id,
+            "number": number,
+            "lane": int(accepted.document.lane),
+            "sender_key": accepted.sender.key,
+            "accepted_at": accepted.acceptance.accepted_at,
+            "addressee_keys": list(keys),
+            "addressee_count": len(keys),
+            "state": "waiting",
+        }
+        for number, keys in enumerate(split(to_open), start=1)
+    ]
+
+
+async def _answer_of_key(context: Context, mandate: Mandate, request: SubmitDocument) -> Submitted | None:
+    if request.idempotency_key is None:
+        return None
+    async with context.store.begin() as uow:
+        stored = await repository.find_key(uow.connection, mandate.system.id, request.idempotency_key)
+        if stored is None:
+            return None
+        _check_key(stored, request)
+        dispatch = await repository.read_dispatch(uow.connection, stored.result_id)
+    if dispatch is None:
+        raise RuntimeError(f"the answer {stored.result_id} of an idempotency key is gone")
+    return Submitted(created=False, document_id=dispatch.document_id, body=dispatch.body)
+
+
+async def _repeat(
+    context: Context, mandate: Mandate, request: SubmitDocument, same: StoredDispatch
+) -> Submitted | None:
+    """Answer with the stored bytes, and remember a key that came with them."""
+    if request.idempotency_key is not None:
+        async with context.store.begin() as uow:
+            if not await _take_key(context, uow, mandate, request, same.id):
+                return None
+            await uow.commit()
+    return Submitted(created=False, document_id=same.document_id, body=same.body)
+
+
+async def _take_key(
+    context: Context, uow: UnitOfWork, mandate: Mandate, request: SubmitDocument, dispatch_id: UUID
+) -> bool:
+    if request.idempotency_key is None:
+        return True
+    stored = StoredKey(OPERATION, _request_digest(request), dispatch_id)
+    key = request.idempotency_key
+    return await repository.add_key(uow.connection, mandate.system.id, key, stored, context.clock.now())
+
+
+def _check_key(stored: StoredKey, request: SubmitDocument) -> None:
+    if (stored.operation, stored.request_sha256) != (OPERATION, _request_digest(request)):
+        raise IdempotencyKeyReused(
+            "Idempotency-Key đã dùng cho yêu cầu khác. / This Idempotency-Key was used for another request."
+        )
+
+
+def _request_digest(request: SubmitDocument) -> str:
+    return sha256("\n".join((request.packet_sha256, *sorted(request.addressees))).encode()).hexdigest()
+
+
+async def _publish_refusal(context: Context, mandate: Mandate, request: SubmitDocument, refusal: Rejected) -> None:
+    refused = DocumentRefused(
+        packet_sha256=request.packet_sha256, code=refusal.problem_code, system_id=mandate.system.id
+    )
+    # The caller is told in any case; a journal that is out of reach must not turn a refusal into a failure.
+    with suppress(Unavailable):
+        async with context.store.begin() as uow:
+            uow.outbox.add(refused)
+            await uow.commit()
+    _logger.info("packet refused", code=refusal.problem_code, packet_sha256=request.packet_sha256)
