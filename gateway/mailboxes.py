@@ -26,6 +26,13 @@ class Waiter:
         if self._agencies is None or not self._agencies.isdisjoint(agencies):
             self._woken.set()
 
+    @property
+    def is_woken(self) -> bool:
+        """
+        Whether a hint has come since `forget`.
+        """
+        return self._woken.is_set()
+
     def wake(self) -> None:
         """
         End the wait whatever it is for.
@@ -72,6 +79,13 @@ class Mailboxes:
         Whether waiting still makes sense.
         """
         return not self._closed
+
+    @property
+    def waiting(self) -> int:
+        """
+        How many long polls are open.
+        """
+        return len(self._waiters)
 
     @contextmanager
     def waiter(self) -> Iterator[Waiter | None]:

@@ -2,7 +2,8 @@
 
 import base64
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
@@ -53,48 +54,51 @@ class _File(StreamingResponse):
     media_type = None
 
 
-def add_files(app: FastAPI, context: Context) -> None:
-    """
-    Add packet and attachments. GET commits `fetched` before the first byte leaves; HEAD, and an answer without bytes,
-    does not.
-    """
+@dataclass(frozen=True)
+class _Files:
+    """Gives out bytes. GET commits `fetched` before the first byte leaves; HEAD and answers without bytes do not."""
 
-    async def describe(question: ChooseDelivery | OpenAttachment) -> OpenBlob:
-        if isinstance(question, OpenAttachment):
-            return await context.bus.ask(DESCRIBE_ATTACHMENT, question)
-        return await context.bus.ask(DESCRIBE_PACKET, question)
+    context: Context
 
-    async def fetch(question: ChooseDelivery | OpenAttachment) -> OpenBlob:
-        if isinstance(question, OpenAttachment):
-            return await context.bus.ask(OPEN_ATTACHMENT, question)
-        return await context.bus.ask(OPEN_PACKET, question)
-
-    async def give(request: Request, question: ChooseDelivery | OpenAttachment) -> Response:
+    async def give(self, request: Request, question: ChooseDelivery | OpenAttachment) -> Response:
         headers = request.headers
         part: ByteRange | None = None
         if request.method == "HEAD" or "if-none-match" in headers or "range" in headers:
-            blob = await describe(question)
+            blob = await self._describe(question)
             if etag_matches(headers.get("if-none-match", ""), _etag(blob)):
                 return Response(status_code=304, headers={"ETag": _etag(blob), "Cache-Control": "private, no-cache"})
             if request.method == "HEAD":
-                return Response(headers={**_describe(blob), "Content-Length": str(blob.bytes)})
+                return Response(headers={**_head(blob), "Content-Length": str(blob.bytes)})
             part = _part(headers.get("range"), headers.get("if-range"), blob)
-        blob = await fetch(question)
+        blob = await self._fetch(question)
         start, end = part or ByteRange(0, blob.bytes)
-        described = {**_describe(blob), "Content-Length": str(end - start)}
+        head = {**_head(blob), "Content-Length": str(end - start)}
         if part is not None:
-            described["Content-Range"] = f"bytes {start}-{end - 1}/{blob.bytes}"
-        chunks = await _begun(context.blobs.open(blob.sha256, start=start, end=end))
-        return _File(chunks, status_code=200 if part is None else 206, headers=described)
+            head["Content-Range"] = f"bytes {start}-{end - 1}/{blob.bytes}"
+        chunks = await _begun(self.context.blobs.open(blob.sha256, start=start, end=end))
+        return _File(chunks, status_code=200 if part is None else 206, headers=head)
 
+    async def _describe(self, question: ChooseDelivery | OpenAttachment) -> OpenBlob:
+        if isinstance(question, OpenAttachment):
+            return await self.context.bus.ask(DESCRIBE_ATTACHMENT, question)
+        return await self.context.bus.ask(DESCRIBE_PACKET, question)
+
+    async def _fetch(self, question: ChooseDelivery | OpenAttachment) -> OpenBlob:
+        if isinstance(question, OpenAttachment):
+            return await self.context.bus.ask(OPEN_ATTACHMENT, question)
+        return await self.context.bus.ask(OPEN_PACKET, question)
+
+
+def add_files(app: FastAPI, context: Context) -> None:
+    """
+    Add packet and attachments.
+    """
+    files = _Files(context)
     for method in ("GET", "HEAD"):
-        _add(app, method, give)
+        _add(app, method, files)
 
 
-Give = Callable[[Request, ChooseDelivery | OpenAttachment], Awaitable[Response]]
-
-
-def _add(app: FastAPI, method: str, give: Give) -> None:
+def _add(app: FastAPI, method: str, files: _Files) -> None:
     what = "" if method == "GET" else " (its head only)"
 
     @app.api_route(
@@ -107,7 +111,7 @@ def _add(app: FastAPI, method: str, give: Give) -> None:
         responses=_ANSWERS,
     )
     async def packet(request: Request, delivery_id: UUID, token: AccessToken) -> Response:
-        return await give(request, ChooseDelivery(token=token, delivery_id=delivery_id))
+        return await files.give(request, ChooseDelivery(token=token, delivery_id=delivery_id))
 
     @app.api_route(
         "/v1/inbox/{delivery_id}/attachments/{n}",
@@ -121,7 +125,7 @@ def _add(app: FastAPI, method: str, give: Give) -> None:
     async def attachment(
         request: Request, delivery_id: UUID, n: Annotated[int, Path(ge=0, le=_MAX_ATTACHMENTS)], token: AccessToken
     ) -> Response:
-        return await give(request, OpenAttachment(token=token, delivery_id=delivery_id, n=n))
+        return await files.give(request, OpenAttachment(token=token, delivery_id=delivery_id, n=n))
 
 
 def read_range(header: str | None, size: int) -> ByteRange | None:
@@ -172,7 +176,7 @@ def _etag(blob: OpenBlob) -> str:
     return f'"{blob.sha256}"'
 
 
-def _describe(blob: OpenBlob) -> dict[str, str]:
+def _head(blob: OpenBlob) -> dict[str, str]:
     digest = base64.b64encode(bytes.fromhex(blob.sha256)).decode()
     # The type was chosen by the sender: it is passed on if it is one, and no browser is allowed to act on it.
     media_type = blob.content_type if _MEDIA_TYPE.fullmatch(blob.content_type) else "application/octet-stream"

@@ -166,7 +166,6 @@ def add_inbox(app: FastAPI, context: Context) -> None:
                 *SIGNED_IN,
                 "agency-not-yours",
                 "not-found",
-                "status-reason-missing",
                 "illegal-step",
                 "idempotency-key-reused",
                 "wrong-media-type",

@@ -130,7 +130,7 @@ def add_token(app: FastAPI, context: Context) -> None:
 
 
 def _responses() -> dict[int | str, dict[str, Any]]:
-    codes = ("invalid-request", "invalid-scope", "invalid-grant", "unsupported-grant-type", "invalid-client")
+    codes = ("invalid-request", "invalid-scope", "agency-not-yours", "unsupported-grant-type", "invalid-client")
     answers = problems(*codes, "request-too-large", "wrong-media-type")
     for answer in answers.values():
         answer["content"] = {
@@ -207,7 +207,7 @@ def _write_error(public_url: str, error: AxisError) -> Response:
         headers["Retry-After"] = str(error.retry_after)
     if kind.status == 401:
         headers["WWW-Authenticate"] = 'Basic realm="axis"'
-    known = {"invalid-client", "invalid-scope", "invalid-grant", "unsupported-grant-type"}
+    known = {"invalid-client", "invalid-scope", "unsupported-grant-type"}
     name = error.problem_code.replace("-", "_") if error.problem_code in known else "invalid_request"
     body = TokenError(
         error="temporarily_unavailable" if isinstance(error, Unavailable) else name,

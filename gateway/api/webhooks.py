@@ -91,7 +91,7 @@ def add_webhooks(app: FastAPI, context: Context) -> None:
         tags=["receiving"],
         summary="Send a test notification now",
         response_model=WebhookTried,
-        responses=problems(*SIGNED_IN, "not-found"),
+        responses=problems(*SIGNED_IN, "not-found", "webhook-not-active"),
     )
     async def test_webhook(webhook_id: UUID, token: AccessToken) -> Response:
         return write_json(await context.bus.ask(TEST_WEBHOOK, TestWebhook(token=token, id=webhook_id), within=_TRY))

@@ -10,13 +10,10 @@ from collections.abc import Mapping
 from gateway.problems.access import ACCESS
 from gateway.problems.http import HTTP
 from gateway.problems.kinds import ProblemKind, Text
-from gateway.problems.operating import OPERATING
 from gateway.problems.receiving import RECEIVING
 from gateway.problems.registry import REGISTRY
 from gateway.problems.sending import SENDING
 
-PROBLEMS: Mapping[str, ProblemKind] = {
-    kind.code: kind for kind in (*ACCESS, *HTTP, *SENDING, *RECEIVING, *REGISTRY, *OPERATING)
-}
+PROBLEMS: Mapping[str, ProblemKind] = {kind.code: kind for kind in (*ACCESS, *HTTP, *SENDING, *RECEIVING, *REGISTRY)}
 
 __all__ = ["PROBLEMS", "ProblemKind", "Text"]

@@ -128,18 +128,6 @@ ACCESS: Final = (
         example="the credential does not have the scope `approve`",
     ),
     ProblemKind(
-        code="invalid-grant",
-        status=400,
-        title=Text("Bằng chứng không dùng được", "Grant not valid"),
-        what=Text(
-            "Xác nhận (assertion) đã hết hạn, đã dùng, hoặc nêu cơ quan không được đại diện.",
-            "The assertion has expired, was used before, or names an agency that is not the system's.",
-        ),
-        why=Text("Mỗi xác nhận chỉ dùng một lần.", "An assertion serves once."),
-        change=Text("Tạo xác nhận mới với `jti` mới.", "Make a fresh assertion with a fresh `jti`."),
-        example="the assertion was used before",
-    ),
-    ProblemKind(
         code="unsupported-grant-type",
         status=400,
         title=Text("Kiểu cấp mã không hỗ trợ", "Grant type not supported"),

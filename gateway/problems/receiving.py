@@ -35,13 +35,4 @@ RECEIVING: Final = (
         ),
         example="a delivered document cannot be cancelled",
     ),
-    ProblemKind(
-        code="status-reason-missing",
-        status=422,
-        title=Text("Thiếu lý do", "Reason missing"),
-        what=Text("Trạng thái 02 và 16 phải kèm lý do.", "Statuses 02 and 16 need a reason."),
-        why=Text("Bên gửi phải biết vì sao bị trả lại.", "The sender must learn why."),
-        change=Text("Ghi lý do vào `description`.", "Write the reason into `description`."),
-        example="write the reason into `description`",
-    ),
 )

@@ -80,26 +80,6 @@ REGISTRY: Final = (
         example="another system has this identifier",
     ),
     ProblemKind(
-        code="receiver-taken",
-        status=409,
-        title=Text("Cơ quan đã có hệ thống nhận", "Receiver taken"),
-        what=Text("Cơ quan đã có hệ thống nhận khác.", "Another system receives for the agency."),
-        why=Text("Mỗi cơ quan có một hệ thống xác nhận.", "One system acknowledges for an agency."),
-        change=Text(
-            "Bỏ vai trò receiver, hoặc khóa hệ thống cũ trước.", "Leave the role out, or disable the other first."
-        ),
-        example="H43.30.01 has a receiving system",
-    ),
-    ProblemKind(
-        code="agencies-import-invalid",
-        status=422,
-        title=Text("Bảng cơ quan có lỗi", "Table of agencies not valid"),
-        what=Text("Bảng có dòng sai; không dòng nào được nhập.", "Some lines are wrong; none was taken."),
-        why=Text("Nhập tất cả hoặc không nhập.", "All of a table is taken, or nothing."),
-        change=Text("Sửa các dòng nêu trong `errors`.", "Correct the lines in `errors`."),
-        example="3 lines are wrong",
-    ),
-    ProblemKind(
         code="certificate-unknown",
         status=404,
         title=Text("Không có chứng thư này", "Certificate unknown"),
@@ -107,6 +87,36 @@ REGISTRY: Final = (
         why=Text("Chỉ chứng thư do trục cấp mới thu hồi được tại đây.", "Only certificates issued here end here."),
         change=Text("Kiểm tra SHA-256 của chứng thư (dạng DER).", "Check the SHA-256 of the DER form."),
         example="no certificate of this digest was issued here",
+    ),
+    ProblemKind(
+        code="import-refused",
+        status=422,
+        title=Text("Không nhập được bảng cơ quan", "Import refused"),
+        what=Text(
+            "Tệp quá lớn, hoặc yêu cầu không nêu tệp hay nút phục vụ.",
+            "The file is too large, or the request names no file or serving node.",
+        ),
+        why=Text(
+            "Lỗi của từng dòng không phải từ chối: báo cáo nhập liệt kê chúng.",
+            "Errors of single lines are not refusals: the report of the import lists them.",
+        ),
+        change=Text("Sửa theo detail rồi nhập lại.", "Change what detail says and import again."),
+        example="the file is too large",
+    ),
+    ProblemKind(
+        code="webhook-not-active",
+        status=409,
+        title=Text("Webhook chưa hoạt động", "Webhook not active"),
+        what=Text(
+            "Địa chỉ chưa trả lời bắt tay, hoặc đã bị tắt.",
+            "The endpoint has not answered the handshake yet, or was switched off.",
+        ),
+        why=Text("`state` và `reason` của webhook nói rõ.", "The webhook's `state` and `reason` say which."),
+        change=Text(
+            "Khi địa chỉ hoạt động, xóa webhook rồi thêm lại.",
+            "Once the endpoint works, remove the webhook and add it again.",
+        ),
+        example="the endpoint was switched off",
     ),
     ProblemKind(
         code="webhook-invalid",

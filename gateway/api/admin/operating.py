@@ -122,7 +122,7 @@ def add_operating(app: FastAPI, context: Context) -> None:
 
 
 def _add_pauses(app: FastAPI, context: Context) -> None:
-    answers = problems(*SIGNED_IN, "not-found", "pause-reason-missing", *_BODY)
+    answers = problems(*SIGNED_IN, "not-found", *_BODY)
 
     async def set_pause(question: SetPause) -> Response:
         return write_json(await context.bus.ask(SET_PAUSE, question, lane=_AHEAD))

@@ -1,4 +1,4 @@
-"""Agencies, systems, certificates and registrations; scopes `register` and `approve`."""
+"""Agencies, systems, certificates and registrations; scopes `operate` and `approve`."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Final
@@ -140,7 +140,15 @@ def _add_import(app: FastAPI, context: Context) -> None:
         tags=["registrar"],
         summary="Take a table of agencies into the register, all of it or nothing",
         response_model=ImportReport,
-        responses=problems(*SIGNED_IN, *_BODY, "length-required", "packet-too-large", "digest-mismatch", "storage-low"),
+        responses=problems(
+            *SIGNED_IN,
+            *_BODY,
+            "length-required",
+            "packet-too-large",
+            "digest-mismatch",
+            "storage-low",
+            "import-refused",
+        ),
         openapi_extra=_CSV_BODY,
     )
     async def import_agencies(
@@ -153,7 +161,7 @@ def _add_import(app: FastAPI, context: Context) -> None:
         dry_run: Annotated[bool, Query()] = False,
         _idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        await context.verifier.verify(token, "register")
+        await context.verifier.verify(token)
         blob = await receive_packet(
             request,
             context,
@@ -267,7 +275,7 @@ def _add_systems(app: FastAPI, context: Context) -> None:
         tags=["registrar"],
         summary="Take a certificate out of use",
         response_model=SystemEntry,
-        responses=problems(*SIGNED_IN, *_BODY, "not-found"),
+        responses=problems(*SIGNED_IN, *_BODY, "not-found", "certificate-unknown"),
     )
     async def revoke_certificate(
         sha256: Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")],
