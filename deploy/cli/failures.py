@@ -79,12 +79,20 @@ def explain(failure: ClientError | AxisError | LocalProblem | OSError) -> ExitCo
 
 def _explain_problem(problem: ProblemError) -> None:
     heading = problem.title or problem.code
+    remedy = problem.remedy
+    if problem.code == "invalid-client":
+        # The token endpoint answers in the words of RFC 6749, which has no place for either.
+        heading = "Không xác thực được hệ thống / the system is not authenticated"
+        remedy = (
+            "Kiểm tra tệp thông tin kết nối; hỏi quản trị nút xem hệ thống có bị khóa không. / "
+            "Check the credential file, and ask the operator whether the system is disabled."
+        )
     problems.print(f"[bold red]✗ {escape(heading)}[/bold red]", soft_wrap=True)
     if problem.detail:
         problems.print(f"  {escape(problem.detail)}", soft_wrap=True)
     _entries(problem.errors)
-    if problem.remedy:
-        _remedy(problem.remedy)
+    if remedy:
+        _remedy(remedy)
     if problem.retry_after is not None:
         seconds = f"{problem.retry_after:g}"
         _remedy(f"Thử lại sau {seconds} giây. / Try again in {seconds} seconds.")

@@ -61,7 +61,9 @@ def lines_of(entry: JourneyEntry) -> list[str]:
     mark = _MARKS.get(entry.to_state or "", "●")
     who = f" [bold]{escape(entry.agency)}[/bold]" if entry.agency else ""
     lines = [f"{mark} {local_time(entry.at)}{who}  {escape(_what(entry))}"]
-    if entry.detail:
+    if entry.kind == "dispatched" and entry.detail:
+        lines.append(f"│   {escape(entry.detail)} nơi nhận / addressees")
+    elif entry.detail:
         lines.append(f"│   {escape(entry.detail)}")
     if entry.by:
         lines.append(f"│   bởi / by {escape(entry.by)}")

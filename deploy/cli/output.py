@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shared.contracts.base import Lane
+from shared.contracts.registry import RegistrationStatus, RegistrationView
 from shared.identifiers import VIETNAM
 
 terminal = Console(highlight=False)
@@ -24,6 +26,13 @@ LANE_NAMES = {
     Lane.VERY_URGENT: "thượng khẩn",
     Lane.EXPRESS: "hỏa tốc",
     Lane.EXPRESS_TIMED: "hỏa tốc hẹn giờ",
+}
+
+REGISTRATION_NAMES = {
+    RegistrationStatus.PENDING: "chờ duyệt",
+    RegistrationStatus.APPROVED: "đã duyệt",
+    RegistrationStatus.REFUSED: "bị từ chối",
+    RegistrationStatus.HANDED_OVER: "đã bàn giao",
 }
 
 STATE_NAMES = {
@@ -70,15 +79,29 @@ def say(vi: str, en: str) -> None:
     terminal.print(f"{escape(vi)} [dim]/ {escape(en)}[/dim]", soft_wrap=True)
 
 
+def show_registration(view: RegistrationView) -> None:
+    """
+    Say where a registration stands, in the node's own words.
+    """
+    terminal.print(f"{view.system_id}: [bold]{REGISTRATION_NAMES[view.status]}[/bold] ({view.status.value})")
+    lines = [view.next_step, *(f"! {warning}" for warning in view.warnings)]
+    if view.reason:
+        lines.insert(0, f"Lý do / reason: {view.reason}")
+    for line in lines:
+        terminal.print(f"  {line}", markup=False, soft_wrap=True)
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """
     Make a table; every cell is taken as plain text.
     """
     made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        # Identifiers are there to be copied, so they wrap rather than lose their ends.
-        made.add_column(column, overflow="fold")
-    for row in rows:
+    lines = [tuple(row) for row in rows]
+    for number, column in enumerate(columns):
+        # Identifiers are there to be copied, so they stay in one piece; anything else wraps rather than loses its end.
+        whole = any(isinstance(line[number], UUID) for line in lines)
+        made.add_column(column, overflow="fold", no_wrap=whole)
+    for row in lines:
         made.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
     return made
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from deploy.cli.connections import AsJson, Place, example, place_of, wait_for
 from deploy.cli.errors import LocalProblem
 from deploy.cli.keys import KeyFolder
-from deploy.cli.output import print_json, say, terminal
+from deploy.cli.output import print_json, say, show_registration
 from shared.client import Credential, write_private
 from shared.contracts.registry import RegistrationView
 
@@ -116,11 +116,7 @@ def status(context: typer.Context, folder: Folder = DEFAULT_FOLDER, as_json: AsJ
     if as_json:
         print_json(view)
         return
-    say(f"{view.system_id}: {view.status.value}.", view.next_step)
-    if view.reason:
-        say(f"Lý do: {view.reason}", "the registrar's reason")
-    for warning in view.warnings:
-        terminal.print(f"! {warning}", markup=False, soft_wrap=True)
+    show_registration(view)
 
 
 async def _status(place: Place, claim: Claim) -> RegistrationView:

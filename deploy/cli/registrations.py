@@ -6,7 +6,7 @@ from uuid import UUID
 import typer
 
 from deploy.cli.connections import AsJson, Place, example, place_of, wait_for
-from deploy.cli.output import local_time, print_json, say, table, terminal
+from deploy.cli.output import local_time, print_json, show_registration, table, terminal
 from shared.client import Call
 from shared.contracts.registry import RegistrationPage, RegistrationStatus, RegistrationView
 
@@ -85,6 +85,4 @@ def _show(view: RegistrationView, *, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return
-    say(f"{view.system_id}: {view.status.value}.", view.next_step)
-    for warning in view.warnings:
-        terminal.print(f"! {warning}", markup=False, soft_wrap=True)
+    show_registration(view)
