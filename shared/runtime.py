@@ -1,6 +1,7 @@
 """What runs: a service with its background loops, started and stopped in order."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -86,6 +87,18 @@ def every(seconds: float, work: Loop) -> Loop:
 
     loop.__qualname__ = _name(work)
     return loop
+
+
+async def ring_or_pass(bell: asyncio.Event, seconds: float) -> None:
+    """
+    Wait until a bell rings, no longer than so many seconds.
+
+    Not `asyncio.wait_for`: before Python 3.12 it swallows a cancellation that arrives together with the ring, and a
+    loop that missed its cancellation never ends.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await bell.wait()
 
 
 def _name(work: Loop) -> str:

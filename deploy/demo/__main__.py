@@ -1,6 +1,5 @@
 """The play from curtain to curtain: `python -m deploy.demo`."""
 
-import asyncio
 import logging
 import shutil
 import sys
@@ -12,18 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from deploy.cli.timeline import print_journey
+from deploy.cli.journey import lines_of
 from deploy.demo import acts
 from deploy.demo.cast import COMMUNE, Cast, hire, import_agencies, open_cast
 from deploy.demo.ledger import Ledger
 from deploy.embedded.errors import NodeError
 from deploy.embedded.home import Home, init_home
 from deploy.embedded.node import Node
-from shared.client import ClientError
+from shared.client import ClientError, SentDocument
 from shared.telemetry import configure_logs
 
 T = TypeVar("T")
@@ -103,12 +103,12 @@ async def _play_acts(stage: Stage, ledger: Ledger, cast: Cast) -> int:
     with stage.part(name, acts.ORDINARY_DOCUMENTS) as progress:
         urgent = await acts.circular(cast, ledger, progress)
     console.print(
-        f"  Hỏa tốc đứng đầu {urgent['mailboxes']} hộp thư sau {urgent['seconds']:.2f} s, khi {urgent['still_posting']} "
-        "văn bản thường còn đang gửi / first in every mailbox"
+        f"  Hỏa tốc đứng đầu {urgent['mailboxes']} hộp thư sau {urgent['seconds']:.2f} s, "
+        f"khi {urgent['still_posting']} văn bản thường còn đang gửi / first in every mailbox"
     )
     total = ledger.deliveries_expected - sum(ledger.received.values())
     with stage.part("   Mọi nơi nhận lấy và xác nhận / Everyone fetches and acknowledges", total) as progress:
-        await acts.empty_mailboxes(cast, ledger, progress)
+        await acts.empty_mailboxes(cast, ledger, total, progress)
     await stage.play(
         "4. Máy nhận chết giữa chừng; máy gửi mất câu trả lời / A client dies, a sender loses the answer",
         acts.accidents(cast, ledger),
@@ -118,7 +118,7 @@ async def _play_acts(stage: Stage, ledger: Ledger, cast: Cast) -> int:
         acts.refusals(cast, ledger),
     )
     console.print()
-    print_journey(console, await cast[COMMUNE].client.journey(sent.document_id))
+    await _show_journey(console, cast, sent)
     console.print(_table(ledger))
     console.print(_times(stage))
     ledger.expect(ledger.lost == 0, f"{ledger.lost} deliveries were lost")
@@ -126,6 +126,15 @@ async def _play_acts(stage: Stage, ledger: Ledger, cast: Cast) -> int:
     for sentence in ledger.failures:
         console.print(f"[red]✘ {sentence}[/]")
     return 1 if ledger.failures else 0
+
+
+async def _show_journey(console: Console, cast: Cast, sent: SentDocument) -> None:
+    journey = await cast[COMMUNE].client.journey(sent.document_id)
+    console.print(f"[bold]Hành trình một văn bản / journey of one document: {journey.sender_document_id}[/]")
+    for entry in journey.items:
+        for line in lines_of(entry):
+            console.print(line, soft_wrap=True)
+    console.print()
 
 
 async def _hire(cast: Cast) -> None:
@@ -167,7 +176,7 @@ def main() -> int:
     console = Console(highlight=False)
     folder = Path(tempfile.mkdtemp(prefix="axis-demo-"))
     try:
-        return asyncio.run(play(console, folder))
+        return uvloop.run(play(console, folder))
     except (NodeError, ClientError) as error:
         console.print(f"[red]✘ {error}[/]")
         return 1

@@ -26,7 +26,7 @@ from shared.xmldsig import check_signature
 
 ORDINARY_DOCUMENTS: Final = 200
 AT_ONCE: Final = 8
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 120.0
 UNKNOWN: Final = (("H43.99.98", "Không có"), ("H43.99.99", "Cũng không có"))
 
 
@@ -157,9 +157,9 @@ async def circular(cast: Cast, ledger: Ledger, progress: Any) -> dict[str, Any]:
     return {"seconds": seconds, "mailboxes": len(first), "still_posting": still_posting}
 
 
-async def empty_mailboxes(cast: Cast, ledger: Ledger, progress: Any) -> None:
+async def empty_mailboxes(cast: Cast, ledger: Ledger, total: int, progress: Any) -> None:
     """
-    Everyone fetches and acknowledges what lies in their mailbox.
+    Everyone fetches and acknowledges what lies in their mailbox, until so many deliveries have come.
     """
     done = 0
     readers: list[AxisClient] = [player.client for player in cast.players.values()]
@@ -179,9 +179,11 @@ async def empty_mailboxes(cast: Cast, ledger: Ledger, progress: Any) -> None:
         progress(done)
 
     with TemporaryDirectory() as name:
-        for reader in readers:
-            while items := (await reader.inbox(limit=200)).items:
-                await asyncio.gather(*(take(reader, item, Path(name)) for item in items))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while done < total:
+                for reader in readers:
+                    items = (await reader.inbox(limit=200)).items
+                    await asyncio.gather(*(take(reader, item, Path(name)) for item in items))
 
 
 async def accidents(cast: Cast, ledger: Ledger) -> None:
@@ -298,7 +300,8 @@ async def _fetch_and_die(cast: Cast, document_id: UUID) -> None:
         sys.executable, "-m", "deploy.demo.dying_client", str(file), str(document_id), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), PATIENCE_SECONDS)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        line = await process.stdout.readline()
     process.kill()
     await process.wait()
     if line.strip() != b"fetched":

@@ -1,4 +1,4 @@
-"""A client that fetches a document and then waits to be killed: `python -m deploy.demo.dying_client CREDENTIAL DOCUMENT`."""
+"""A client that fetches a document and then waits to be killed: `python -m deploy.demo.dying_client FILE DOCUMENT`."""
 
 import asyncio
 import sys

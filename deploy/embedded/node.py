@@ -4,18 +4,17 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Final, Self
 
-import gateway.app
-import httpx
-import services.registry.app
-import services.routing.app
 from pydantic import SecretStr
 
+import gateway.app
 import gateway.settings
 import services.audit.app
 import services.audit.settings
 import services.delivery.app
 import services.delivery.settings
+import services.registry.app
 import services.registry.settings
+import services.routing.app
 import services.routing.settings
 import services.signing.app
 import services.signing.settings
@@ -86,7 +85,6 @@ class Node:
         blobs = FolderBlobStore(self.home.blobs, clock)
         await blobs.start()
         sandbox = await self._stack.enter_async_context(Sandbox(services.routing.app.SANDBOX_JOBS))
-        http = await self._stack.enter_async_context(httpx.AsyncClient())
         bus = InProcessBus(clock=clock, new_id=new_id)
         settings = _Settings(self.home, self.config, self._postgres)
         await asyncio.to_thread(services.signing.app.create_keys, settings.signing(), clock=clock)
@@ -99,7 +97,7 @@ class Node:
                 settings.routing(), bus=bus.party("routing"), clock=clock, new_id=new_id, blobs=blobs, sandbox=sandbox
             ),
             services.delivery.app.create_app(
-                settings.delivery(), bus=bus.party("delivery"), clock=clock, new_id=new_id, http=http
+                settings.delivery(), bus=bus.party("delivery"), clock=clock, new_id=new_id
             ),
             services.audit.app.create_app(settings.audit(), bus=bus.party("audit"), clock=clock, new_id=new_id),
         ]
@@ -119,6 +117,8 @@ class Node:
         )
         self._stack.push_async_callback(listeners.close)
         await listeners.open()
+        # Called before the listeners close, which wait for open requests: a long poll answers now.
+        self._stack.push_async_callback(doors.stop)
 
     async def _ensure_administrator(self, settings: "_Settings", clock: SystemClock, new_id: Uuid7Source) -> None:
         """Make the first administrative credential, or a new one where its file is gone."""
@@ -169,13 +169,15 @@ class _Settings:
 
     def delivery(self) -> services.delivery.settings.Settings:
         return services.delivery.settings.Settings(
-            database_url=self._postgres.dsn("delivery"),
+            database_url=SecretStr(self._postgres.dsn("delivery")),
+            node_id=self._config.node_id,
             public_url=self._config.public_url,
         )
 
     def audit(self) -> services.audit.settings.Settings:
         return services.audit.settings.Settings(
             database_url=self._postgres.dsn("audit"),
+            node_id=self._config.node_id,
             public_url=self._config.public_url,
         )
 

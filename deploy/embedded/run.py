@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Final
 
+import uvloop
 from rich.console import Console
 
 from deploy.embedded.echo import ECHO_CODE, ECHO_NAME, echo, ensure_echo, ways_to
@@ -39,7 +40,7 @@ def run_node(home: Path, *, echo: bool) -> int:
         NodeError: It cannot run, with the remedy.
     """
     configure_logs()
-    asyncio.run(_run(Home(home.absolute()), with_echo=echo))
+    uvloop.run(_run(Home(home.absolute()), with_echo=echo))
     return 0
 
 
@@ -115,10 +116,10 @@ def _explain(console: Console, node: Node, packet: Path, curl: Path) -> None:
     file = shlex.quote(str(curl.with_name("credential.json")))
     bearer = '-H "Authorization: Bearer $TOKEN"'
     ask_token = f"curl -sSK {shlex.quote(str(curl))} -d grant_type=client_credentials {url}/oauth2/token"
-    cut_token = """sed -E 's/.*"access_token": *"([^"]+)".*/\\1/'"""
+    pick = """sed -E 's/.*"access_token": *"([^"]+)".*/\\1/'"""
     send = f'-H "Content-Type: application/edxml+xml" --data-binary @{shlex.quote(str(packet))} {url}/v1/documents'
     lines = (
-        f"TOKEN=$({ask_token} | {cut_token})",
+        f"TOKEN=$({ask_token} | {pick})",
         f"curl -sS {bearer} {send}",
         f"curl -sS {bearer} {url}/v1/documents",
         f'curl -sS {bearer} "{url}/v1/inbox?wait=20"',

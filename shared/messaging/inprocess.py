@@ -206,7 +206,8 @@ class InProcessBus:
         for _ in range(self.faults.copies(operation.name)):
             queue.put(_Waiting(item, answer))
         try:
-            text = await asyncio.wait_for(answer, within.total_seconds())
+            async with asyncio.timeout(within.total_seconds()):
+                text = await answer
         except TimeoutError:
             raise Unavailable(f"{operation.name} did not answer in time") from None
         await self.faults.at("reply", operation.name)

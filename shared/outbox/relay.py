@@ -10,9 +10,10 @@ from sqlalchemy import Row, delete, func, select, update
 from shared.contracts.base import Lane
 from shared.messaging import Bus, Item
 from shared.outbox.unit_of_work import Store
+from shared.runtime import ring_or_pass
 
 BATCH = 64
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 5.0
 """Another copy's leftovers are looked for this often; our own commits wake the relay at once."""
 
 CONFIRM_SECONDS = 10.0
@@ -55,10 +56,7 @@ class Relay:
             self._wake.clear()
             if await self.run_once() == BATCH:
                 continue
-            try:
-                await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
-            except TimeoutError:
-                continue
+            await ring_or_pass(self._wake, IDLE_SECONDS)
 
     async def release(self) -> None:
         """

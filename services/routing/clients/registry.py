@@ -16,6 +16,7 @@ from shared.contracts.signing import READ_KEYS
 from shared.errors import Unavailable
 from shared.jose import SNAPSHOT, BadStatement, from_jwks, verify_compact
 from shared.messaging import Bus
+from shared.runtime import ring_or_pass
 from shared.telemetry import get_logger
 
 IDLE_SECONDS = 1.0
@@ -91,10 +92,7 @@ class RegisterReader:
                 except Unavailable as error:
                     _logger.warning("register waits", error=error.detail)
             self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
-            except TimeoutError:
-                continue
+            await ring_or_pass(self._wake, IDLE_SECONDS)
 
     def _hear(self, beat: RegistryBeat) -> None:
         self._heard = max(self._heard, beat.version)

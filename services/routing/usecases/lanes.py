@@ -1,6 +1,5 @@
 """The lanes: from the backlog into a short window on the bus, fairly by sender, urgent lanes apart from the rest."""
 
-import asyncio
 from datetime import timedelta
 from math import ceil
 from uuid import UUID
@@ -10,6 +9,7 @@ from services.routing.usecases.context import Context
 from shared.contracts.base import Lane
 from shared.contracts.routing import CHUNK_READY
 from shared.outbox import UnitOfWork
+from shared.runtime import ring_or_pass
 
 IDLE_SECONDS = 1.0
 OFFER_LASTS = timedelta(seconds=60)
@@ -51,10 +51,7 @@ async def feed_lane(context: Context, lane: Lane) -> None:
         bell.clear()
         while await fill_window(context, lane):
             pass
-        try:
-            await asyncio.wait_for(bell.wait(), IDLE_SECONDS)
-        except TimeoutError:
-            continue
+        await ring_or_pass(bell, IDLE_SECONDS)
 
 
 def _share(room: int) -> int:

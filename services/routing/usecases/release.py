@@ -1,6 +1,5 @@
 """Releasing: held deliveries reach their mailboxes once nothing holds them any more."""
 
-import asyncio
 from uuid import UUID
 
 from services.routing.domain.deliveries import why_held
@@ -12,6 +11,7 @@ from services.routing.usecases.open_chunk import AXIS
 from services.routing.usecases.steps import StepDetails, take_step
 from shared.contracts.base import MAX_ITEMS
 from shared.contracts.routing import DeliveryState
+from shared.runtime import ring_or_pass
 
 IDLE_SECONDS = 1.0
 
@@ -60,7 +60,4 @@ async def keep_releasing(context: Context) -> None:
     while True:
         bell.clear()
         await release_held(context)
-        try:
-            await asyncio.wait_for(bell.wait(), IDLE_SECONDS)
-        except TimeoutError:
-            continue
+        await ring_or_pass(bell, IDLE_SECONDS)
