@@ -64,7 +64,8 @@ def search_words(query: str) -> tuple[str, ...]:
     """
     Give the words that must all occur in a folded name.
     """
-    return tuple(fold_name(query).split()[:MAX_WORDS])
+    # The one character that PostgreSQL cannot take separates words as any blank does.
+    return tuple(fold_name(query.replace("\0", " ")).split()[:MAX_WORDS])
 
 
 def search_code(query: str) -> str | None:
