@@ -1,0 +1,191 @@
+"""Turn what happened into notifications."""
+
+import base64
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.delivery.clients import Registry
+from services.delivery.domain import HANDSHAKE, Notification, State, write_event
+from services.delivery.repository import Repository
+from services.delivery.usecases.finish import end_all
+from shared.contracts.base import Lane
+from shared.contracts.registry import WebhooksChanged
+from shared.contracts.routing import DeliveriesChanged, DeliveryState, DeliveryStep, StatusesReported
+from shared.messaging import Item
+from shared.outbox import Store
+
+CHALLENGE_BYTES = 32
+
+_SENDER_HEARS = frozenset(
+    {
+        DeliveryState.DELIVERED,
+        DeliveryState.FAILED,
+        DeliveryState.CANCELLED,
+        DeliveryState.RECALLED,
+        DeliveryState.EXPIRED,
+    }
+)
+
+
+@dataclass(frozen=True)
+class News:
+    """
+    Something one agency wants to hear about.
+
+    Attributes:
+        data: Identifiers and codes only.
+    """
+
+    agency_key: UUID
+    type: str
+    subject: str
+    lane: Lane
+    at: datetime
+    data: dict[str, Any]
+
+
+class Notifier:
+    """
+    Writes notifications for the endpoints of whom something concerns.
+
+    Args:
+        store: The service's database.
+        registry: Knows the endpoints.
+        source: Written into every notification: the node's URL.
+        wake: Called once new notifications are there.
+        entropy: Makes challenges.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        *,
+        source: str,
+        wake: Callable[[], None],
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._source = source
+        self._wake = wake
+        self._entropy = entropy
+
+    async def on_deliveries_changed(self, event: DeliveriesChanged, item: Item) -> None:
+        """
+        Tell addressees what has come, and senders what became of theirs.
+        """
+        news = [one for step in event.items if (one := _news_of(step)) is not None]
+        await self._notify("deliveries", news, item)
+
+    async def on_statuses_reported(self, event: StatusesReported, item: Item) -> None:
+        """
+        Tell senders that addressees reported.
+        """
+        news = [
+            News(
+                agency_key=fact.sender_key,
+                type="status.reported",
+                subject=str(fact.status_id),
+                lane=item.lane,
+                at=fact.happened_at,
+                data={
+                    "status_id": str(fact.status_id),
+                    "delivery_id": str(fact.delivery_id),
+                    "document_id": str(fact.document_id),
+                    "agency_key": str(fact.sender_key),
+                    "code": fact.code,
+                },
+            )
+            for fact in event.items
+        ]
+        await self._notify("statuses", news, item)
+
+    async def on_webhooks_changed(self, event: WebhooksChanged, item: Item) -> None:
+        """
+        Shake hands with an endpoint that was added; forget one that was removed or switched off.
+        """
+        if event.change == "added":
+            challenge = base64.urlsafe_b64encode(self._entropy(CHALLENGE_BYTES)).rstrip(b"=").decode()
+            news = News(
+                agency_key=event.webhook_id,  # of no agency: it goes to the one endpoint by its own id
+                type=HANDSHAKE,
+                subject=str(event.webhook_id),
+                lane=Lane.VERY_URGENT,  # someone is waiting at a terminal
+                at=item.time,
+                data={"webhook_id": str(event.webhook_id), "challenge": challenge},
+            )
+            await self._write("webhooks", [self._write_notification(event.webhook_id, news, item)], item)
+        elif event.change in {"removed", "disabled"}:
+            await end_all(self._store, event.webhook_id, State.ENDPOINT_OFF, forget=event.change == "removed")
+
+    async def _notify(self, consumer: str, news: list[News], item: Item) -> None:
+        if not news:
+            return
+        endpoints = await self._registry.endpoints_of(one.agency_key for one in news)
+        listeners: dict[UUID, list[UUID]] = {}
+        for endpoint in endpoints:
+            for agency_key in endpoint.agency_keys:
+                listeners.setdefault(agency_key, []).append(endpoint.webhook_id)
+        await self._write(
+            consumer,
+            [
+                self._write_notification(webhook_id, one, item)
+                for one in news
+                for webhook_id in listeners.get(one.agency_key, ())
+            ],
+            item,
+        )
+
+    async def _write(self, consumer: str, new: Iterable[Notification], item: Item) -> None:
+        notifications = list(new)
+        if not notifications:
+            return
+        async with self._store.begin() as uow:
+            if not await uow.first_time(consumer, item.id):
+                return
+            await Repository(uow.connection).add(notifications)
+            uow.after_commit(self._wake)
+            await uow.commit()
+
+    def _write_notification(self, webhook_id: UUID, news: News, item: Item) -> Notification:
+        notification_id = self._store.new_id()
+        body = write_event(notification_id, news.type, news.subject, source=self._source, time=news.at, data=news.data)
+        return Notification(
+            id=notification_id,
+            webhook_id=webhook_id,
+            event_id=item.id,
+            type=news.type,
+            subject=news.subject,
+            lane=news.lane,
+            body=body,
+            attempts=0,
+            created_at=self._store.clock.now(),
+        )
+
+
+def _news_of(step: DeliveryStep) -> News | None:
+    if step.to_state is DeliveryState.AVAILABLE:
+        agency_key = step.mailbox_key
+    elif step.to_state in _SENDER_HEARS:
+        agency_key = step.sender_key
+    else:
+        return None
+    return News(
+        agency_key=agency_key,
+        type=f"delivery.{step.to_state}",
+        subject=str(step.delivery_id),
+        lane=step.lane,
+        at=step.at,
+        data={
+            "delivery_id": str(step.delivery_id),
+            "document_id": str(step.document_id),
+            "agency_key": str(agency_key),
+            "series": step.series,
+            "lane": int(step.lane),
+        },
+    )
