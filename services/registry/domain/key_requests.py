@@ -44,6 +44,8 @@ def common_name(name: str) -> str:
 def _fault_of(key: KeyRequest) -> str | None:
     if key.purpose not in {SEAL, AUTH}:
         return f"`{SEAL}` and `{AUTH}` are the purposes, each once"
+    if not key.csr.isascii() or "\0" in key.csr:
+        return "no PKCS#10 request in PEM"
     try:
         request = x509.load_pem_x509_csr(key.csr.encode())
         public_key = request.public_key()

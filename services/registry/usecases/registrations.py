@@ -63,22 +63,21 @@ async def register_system(its: Collaborators, request: Register) -> Registered:
         TooMany: Too much waits for a decision already.
         IdempotencyKeyReused: The key came with another request.
     """
-    for name in ("system_name", "contact_name", "contact_email"):
-        check_line(f"/{name}", getattr(request, name))
-    check_key_requests(request.keys)
-    agencies = await open_agencies(its, request.agencies, "/agencies")
     contact = request.contact_email.lower()
     key = request.idempotency_key
     key_hmac = None if key is None else its.vault.digest_idempotency_key(contact, key)
     digest = hashlib.sha256(rfc8785.dumps(request.model_dump(mode="json"))).hexdigest()
     async with its.store.begin() as uow:
+        if (former := await _answer_again(its, uow, key, key_hmac, digest)) is not None:
+            return former
+    for name in ("system_name", "contact_name", "contact_email"):
+        check_line(f"/{name}", getattr(request, name))
+    check_key_requests(request.keys)
+    agencies = await open_agencies(its, request.agencies, "/agencies")
+    async with its.store.begin() as uow:
         await versions.begin_change(uow.connection)  # so that two at once cannot both be the last one allowed
-        if key_hmac is not None and (known := await stored.find_same_request(uow.connection, key_hmac)) is not None:
-            former, former_digest = known
-            if former_digest != digest:
-                raise IdempotencyKeyReused("this idempotency key came with another registration before")
-            claim_token = its.vault.claim_token(former.id, key)
-            return Registered(id=former.id, claim_token=claim_token, status=former.status)
+        if (former := await _answer_again(its, uow, key, key_hmac, digest)) is not None:
+            return former
         await _refuse_too_many(its, uow, contact)
         await _refuse_taken(uow, request.system_id)
         registration_id = its.new_id()
@@ -194,6 +193,17 @@ async def hand_over_credential(its: Collaborators, request: ReadRegistration) ->
         keys=to_issued_keys(bindings),
         warnings=registration.warnings,
     )
+
+
+async def _answer_again(
+    its: Collaborators, uow: UnitOfWork, key: str | None, key_hmac: bytes | None, digest: str
+) -> Registered | None:
+    if key_hmac is None or (known := await stored.find_same_request(uow.connection, key_hmac)) is None:
+        return None
+    former, former_digest = known
+    if former_digest != digest:
+        raise IdempotencyKeyReused("this idempotency key came with another registration before")
+    return Registered(id=former.id, claim_token=its.vault.claim_token(former.id, key), status=former.status)
 
 
 async def _approve(its: Collaborators, registration: Registration, decided_by: str, reason: str) -> RegistrationView:

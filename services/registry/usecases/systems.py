@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from services.registry.domain.key_requests import check_key_requests
+from services.registry.domain.pages import read_cursor, write_cursor
 from services.registry.domain.texts import check_line, clean_text
 from services.registry.errors import NotFound, SystemIdTaken, SystemInvalid
 from services.registry.repository import credentials as stored_credentials
@@ -85,16 +86,19 @@ async def add_system(its: Collaborators, request: AddSystem) -> Credential:
 async def list_systems(its: Collaborators, request: ListSystems) -> SystemPage:
     """
     Give a page of systems by identifier.
+
+    Raises:
+        CursorInvalid: The cursor is none of ours.
     """
     await its.identify(request.token, Scope.OPERATE)
-    after = clean_text(request.cursor or "")
+    after = "" if request.cursor is None else read_cursor(request.cursor, 1)[0]
     async with its.store.begin() as uow:
         ids = await stored.list_system_ids(uow.connection, after, request.limit + 1)
         page = ids[: request.limit]
         entries = await stored.read_systems(uow.connection, page, its.clock.now())
     return SystemPage(
         items=tuple(entries[system_id] for system_id in page),
-        next_cursor=page[-1] if len(ids) > request.limit else None,
+        next_cursor=write_cursor(page[-1]) if len(ids) > request.limit else None,
     )
 
 

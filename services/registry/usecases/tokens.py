@@ -78,9 +78,11 @@ async def _check_secret(its: Collaborators, client_id: str, secret: str, now: da
 
 async def _check_assertion(its: Collaborators, assertion: Assertion, now: datetime) -> StoredCredential:
     async with its.store.begin() as uow:
-        credentials = await stored.find_good_credentials(uow.connection, assertion.system_id, now)
+        good = await stored.find_good_credentials(uow.connection, assertion.system_id, now)
         bindings = await stored_systems.find_bindings(uow.connection, assertion.system_id)
         used = await stored.is_assertion_used(uow.connection, assertion.system_id, assertion.jti)
+    # One that was never handed over is not in its owner's hands yet, certificates included.
+    credentials = [credential for credential in good if credential.secret_hmac is not None]
     bound = [
         binding.certificate
         for binding in bindings

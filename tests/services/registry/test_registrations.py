@@ -1,10 +1,14 @@
 """Registration by an integrator, from the wish to the first token."""
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from joserfc import jws
+from joserfc.jwk import ECKey
 
 from shared.contracts.registry import (
     ADD_SYSTEM,
@@ -53,6 +57,18 @@ def claim(registered: Registered) -> ReadRegistration:
     return ReadRegistration(id=registered.id, claim_token=registered.claim_token)
 
 
+def an_assertion(node: "Node", key: EllipticCurvePrivateKey) -> str:
+    now = int(node.clock.now().timestamp())
+    claims = {
+        "iss": "xa-phuoc-dinh",
+        "sub": "xa-phuoc-dinh",
+        "aud": node.settings.public_url,
+        "jti": "j",
+        "exp": now + 60,
+    }
+    return jws.serialize_compact({"alg": "ES256"}, json.dumps(claims), ECKey.import_key(key), algorithms=["ES256"])
+
+
 async def decide(node: "Node", registered: Registered, *, approve: bool, reason: str = "") -> RegistrationView:
     request = DecideRegistration(token=await node.token(), id=registered.id, approve=approve, reason=reason)
     return await node.ask(DECIDE_REGISTRATION, request)
@@ -60,7 +76,9 @@ async def decide(node: "Node", registered: Registered, *, approve: bool, reason:
 
 async def test_from_the_wish_to_the_first_token(node: "Node") -> None:
     await node.import_table()
-    registered = await node.ask(REGISTER, a_wish())
+    key = a_p256_key()
+    requests = [{"purpose": purpose, "csr": a_certificate_request(key)} for purpose in ("seal", "auth")]
+    registered = await node.ask(REGISTER, a_wish(keys=requests))
     assert registered.status == "pending"
     view = await node.ask(READ_REGISTRATION, claim(registered))
     assert (view.status, view.agencies, view.contact_name) == ("pending", (COMMUNE,), "Nguyễn Thị Hòa")
@@ -73,12 +91,14 @@ async def test_from_the_wish_to_the_first_token(node: "Node") -> None:
     assert [item.id for item in waiting.items] == [registered.id]
     approved = await decide(node, registered, approve=True)
     assert (approved.status, approved.warnings) == ("approved", ())
+    early = IssueToken(client_assertion=an_assertion(node, key))
+    assert await node.refusal(ISSUE_TOKEN, early) == "invalid-client", "it has not been handed over"
 
     first = await node.ask(HAND_OVER, claim(registered))
     second = await node.ask(HAND_OVER, claim(registered))
     assert first.credential_id == second.credential_id
     assert (second.agencies, second.scopes) == ((COMMUNE,), ("send", "inbox", "acknowledge"))
-    assert [key.purpose for key in second.keys] == ["seal"]
+    assert [issued.purpose for issued in second.keys] == ["auth", "seal"]
     assert second.keys[0].certificate.startswith("-----BEGIN CERTIFICATE-----")
     former = IssueToken(client_id=first.system_id, client_secret=first.secret)
     assert await node.refusal(ISSUE_TOKEN, former) == "invalid-client", "a fresh secret replaces the former"
@@ -171,6 +191,9 @@ async def test_the_same_request_with_its_key_gets_the_same_answer(node: "Node") 
     assert len({(answer.id, answer.claim_token) for answer in answers}) == 1
     other = wish.model_copy(update={"system_name": "Khác"})
     assert await node.refusal(REGISTER, other) == "idempotency-key-reused"
+    await node.rows("UPDATE registry.agencies SET valid_to = '2024-06-30T17:00Z' WHERE code = 'H43.36.01'")
+    assert await node.ask(REGISTER, wish) == answers[0], "whatever has become of what it asked for"
+    await node.rows("UPDATE registry.agencies SET valid_to = NULL WHERE code = 'H43.36.01'")
     stranger = a_wish(idempotency_key="k-1", contact_email="other@example.vn", system_id="other")
     assert (await node.ask(REGISTER, stranger)).id != answers[0].id
 
@@ -187,6 +210,10 @@ async def test_a_wish_that_cannot_be_is_refused_at_once(node: "Node") -> None:
     for changes, code in [
         ({"agencies": ("H99",)}, "agencies-refused"),
         ({"keys": [{"purpose": "seal", "csr": "-----BEGIN"}]}, "certificate-request-invalid"),
+        (
+            {"keys": [{"purpose": "auth", "csr": f"\0{a_certificate_request(a_p256_key())}"}]},
+            "certificate-request-invalid",
+        ),
         ({"contact_name": "a\0b"}, "system-invalid"),
         ({"system_name": " "}, "system-invalid"),
         ({"contact_email": "a\0@b"}, "system-invalid"),

@@ -187,6 +187,7 @@ async def test_systems_are_listed_in_pages(node: "Node") -> None:
     assert [entry.id for entry in first.items] == ["administrator", "xa-0", "xa-1"]
     rest = await node.ask(LIST_SYSTEMS, request.model_copy(update={"cursor": first.next_cursor}))
     assert ([entry.id for entry in rest.items], rest.next_cursor) == (["xa-2"], None)
+    assert await node.refusal(LIST_SYSTEMS, request.model_copy(update={"cursor": "x"})) == "cursor-invalid"
 
 
 async def test_the_administrator_finds_its_way_back_in(node: "Node") -> None:
