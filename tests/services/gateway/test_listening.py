@@ -174,3 +174,21 @@ async def test_a_large_packet_goes_in_and_out_in_constant_memory(world: World) -
         grown = peak_kib() - before
     assert received == size
     assert grown < 40 * 1024  # a fifth of the packet, with client and server in one process
+
+
+async def test_head_and_a_range_come_as_announced(world: World) -> None:
+    async with world.blobs.writer(10) as writer:
+        await writer.write(b"0123456789")
+        blob = await writer.commit()
+    opened = OPENED.model_copy(update={"sha256": blob.sha256})
+    for operation in (routing.OPEN_PACKET, routing.DESCRIBE_PACKET):
+        world.answers[operation.name] = opened
+    async with listening(world) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        client.headers = world.signed_in()
+        path = f"/v1/inbox/{ID}/packet"
+        described = await client.head(path)
+        rest = await client.get(path, headers={"Range": "bytes=4-", "If-Range": described.headers["ETag"]})
+        whole = await client.get(path)
+    assert (described.headers["Content-Length"], described.content) == ("10", b"")
+    assert (rest.status_code, rest.content) == (206, b"456789")
+    assert whole.content == b"0123456789"
