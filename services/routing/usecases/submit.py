@@ -9,7 +9,14 @@ from uuid import UUID
 
 from services.routing.domain.register import Mandate
 from services.routing.domain.submission import Acceptance, Addressees, asked_digest, priority_warning, split
-from services.routing.errors import AddresseesRefused, DocumentIdReused, IdempotencyKeyReused
+from services.routing.errors import (
+    AddresseesRefused,
+    AgencyNotYours,
+    DocumentIdReused,
+    IdempotencyKeyReused,
+    SenderNotYours,
+    SignerNotBound,
+)
 from services.routing.repository import documents as repository
 from services.routing.repository.documents import EarlierDocument, StoredDispatch, StoredKey
 from services.routing.usecases import checks
@@ -26,6 +33,9 @@ from shared.telemetry import get_logger
 OPERATION = "submit_document"
 _ATTEMPTS = 3
 """Losing a race sends us back to the start, where the winner's answer is found; twice in a row is already a miracle."""
+
+_BY_REGISTER = (SenderNotYours, AgencyNotYours, AddresseesRefused, SignerNotBound)
+"""Refusals that a newer register may lift."""
 
 _logger = get_logger(__name__)
 
@@ -54,15 +64,29 @@ async def submit_document(context: Context, request: SubmitDocument) -> Submitte
         Unavailable: Something is out of reach; the same request may be repeated.
     """
     mandate = await authorize(context, request.token, "send")
-    try:
-        for _ in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
+        try:
             submitted = await _submit(context, mandate, request)
-            if submitted is not None:
-                return submitted
-    except Rejected as refusal:
-        await _publish_refusal(context, mandate, request, refusal)
-        raise
-    raise Unavailable("others submit the same document at this moment")
+        except Rejected as refusal:
+            newer = await _newer_mandate(context, mandate, request) if isinstance(refusal, _BY_REGISTER) else None
+            if newer is None:
+                await _publish_refusal(context, mandate, request, refusal)
+                raise
+            mandate, submitted = newer, None
+        if submitted is not None:
+            return submitted
+    raise Unavailable("others submit the same document, or change the register, at this moment")
+
+
+async def _newer_mandate(context: Context, mandate: Mandate, request: SubmitDocument) -> Mandate | None:
+    """
+    Look whether the register has changed since: what was granted or opened a moment ago must not be refused.
+    """
+    with suppress(Unavailable):
+        register = await context.register.refresh()
+        if register.version > mandate.register.version:
+            return await authorize(context, request.token, "send")
+    return None
 
 
 async def _submit(context: Context, mandate: Mandate, request: SubmitDocument) -> Submitted | None:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -431,15 +432,16 @@ async def _make_house(
         house.register.put_agency(an_agency(code, code102=old))
     await bus.start()
     try:
-        async with signing_service:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(signing_service)
             if running:
-                async with routing:
-                    yield house
+                await stack.enter_async_context(routing)
             else:
-                yield house
-                await routing.on_stop[0]()
+                stack.push_async_callback(routing.stop)
+            # Before the services: what is being handled gives its connection back before the pools close.
+            stack.push_async_callback(bus.close)
+            yield house
     finally:
-        await bus.close()
         await context.store.database.close()
         await sandbox.close()
 
