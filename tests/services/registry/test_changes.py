@@ -8,7 +8,14 @@ import pytest
 import rfc8785
 
 from shared.contracts.base import Nothing
-from shared.contracts.registry import SET_SYSTEM_STATUS, Changes, RegistryBeat, SetSystemStatus, SystemStatus
+from shared.contracts.registry import (
+    SET_SYSTEM_STATUS,
+    AgencyEntry,
+    RegistryBeat,
+    SetSystemStatus,
+    SystemEntry,
+    SystemStatus,
+)
 from shared.contracts.signing import READ_KEYS
 from shared.jose import SNAPSHOT, from_jwks, verify_compact
 
@@ -59,39 +66,44 @@ async def test_nothing_is_missed_while_others_write(node: "Node") -> None:
     await node.import_table(a_table(300))
     await node.add_system("xa-1")
     token = await node.token()
-    writing = True
-    pages: list[Changes] = []
+    written = asyncio.Event()
 
-    async def read() -> None:
-        version = 0
-        while writing or version < pages[-1].latest:
+    async def follow() -> tuple[dict[str, AgencyEntry], dict[str, SystemEntry]]:
+        agencies: dict[str, AgencyEntry] = {}
+        systems: dict[str, SystemEntry] = {}
+        version, latest = 0, 0
+        while version < latest or not written.is_set():
+            # Asked before the page, so that the last page is one that saw everything.
+            done = written.is_set()
             page = await node.changes(version, limit=40)
             assert page.version >= version
-            assert not page.agencies or page.version > version
-            pages.append(page)
-            version = page.version
+            assert page.version > version or not (page.agencies or page.systems)
+            agencies |= {entry.code: entry for entry in page.agencies}
+            systems |= {entry.id: entry for entry in page.systems}
+            version, latest = page.version, page.latest
+            if not done:
+                latest = version + 1
+        return agencies, systems
 
     async def flip() -> None:
         for number in range(20):
             status = SystemStatus.DISABLED if number % 2 else SystemStatus.ACTIVE
             await node.ask(SET_SYSTEM_STATUS, SetSystemStatus(token=token, system_id="xa-1", status=status))
 
-    readers = [asyncio.ensure_future(read()) for _ in range(2)]
+    readers = [asyncio.ensure_future(follow()) for _ in range(2)]
     await asyncio.gather(
         flip(),
         *(node.add_system(f"s-{number}") for number in range(10)),
         node.import_table(a_table(300, "Ban")),
         node.import_table(a_table(400, "Cục")),
     )
-    writing = False
-    await asyncio.gather(*readers)
-    # What any reader has gathered page by page is what stands in the register.
-    agencies, systems, version = await node.read_all()
-    seen_agencies = {entry.code: entry for page in pages for entry in page.agencies if page.version <= version}
-    assert seen_agencies.keys() == agencies.keys()
-    seen_systems = {entry.id: entry for page in pages for entry in page.systems}
-    assert seen_systems.keys() == systems.keys()
-    assert seen_systems["xa-1"].status == "disabled"
+    written.set()
+    # What every reader has gathered page by page is what stands in the register.
+    agencies, systems, _ = await node.read_all()
+    for reader in readers:
+        assert await reader == (agencies, systems)
+    assert systems["xa-1"].status == "disabled"
+    assert len(agencies) == 400
     versions = await node.rows("SELECT version FROM registry.agencies UNION ALL SELECT version FROM registry.systems")
     assert len({row["version"] for row in versions}) == len(versions), "every row has a version of its own"
 
