@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, tuple_
+from sqlalchemy import Uuid, func, insert, literal, select, true, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -194,7 +195,7 @@ async def list_documents(
     """
     A page of what agencies sent, newest first. Each sender's newest are read by the index and merged.
     """
-    keys = func.unnest(sender_keys).table_valued("key").render_derived()
+    keys = func.unnest(literal(list(sender_keys), ARRAY(Uuid))).table_valued("key").render_derived()
     page = select(*_VIEW).where(documents.c.sender_key == keys.c.key)
     if after is not None:
         page = page.where(tuple_(documents.c.accepted_at, documents.c.id) < tuple_(*after))
@@ -202,7 +203,7 @@ async def list_documents(
     statement = (
         select(newest)
         .select_from(keys)
-        .join(newest, onclause=func.true())
+        .join(newest, onclause=true())
         .order_by(newest.c.accepted_at.desc(), newest.c.id.desc())
         .limit(limit)
     )

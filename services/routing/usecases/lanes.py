@@ -11,7 +11,8 @@ from shared.contracts.routing import CHUNK_READY
 from shared.outbox import UnitOfWork
 from shared.runtime import ring_or_pass
 
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 5.0
+"""What another copy left behind is found this often; what happens in this one rings the bell at once."""
 OFFER_LASTS = timedelta(seconds=60)
 """A chunk that was offered this long ago and is not opened is offered again; opening it twice does nothing."""
 

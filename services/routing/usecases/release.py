@@ -13,7 +13,8 @@ from shared.contracts.base import MAX_ITEMS
 from shared.contracts.routing import DeliveryState
 from shared.runtime import ring_or_pass
 
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 5.0
+"""What another copy left behind is found this often; what happens in this one rings the bell at once."""
 
 
 async def release_held(context: Context) -> int:

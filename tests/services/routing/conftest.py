@@ -59,7 +59,7 @@ from shared.contracts.signing import (
     IssueCertificates,
     SignStatements,
 )
-from shared.errors import Rejected
+from shared.errors import Rejected, Unavailable
 from shared.identifiers import Uuid7Source, agency_key
 from shared.messaging import Item
 from shared.messaging.inprocess import InProcessBus, InProcessParty
@@ -145,7 +145,7 @@ class Register:
 
     async def read_changes(self, request: ReadChanges) -> Changes:
         if self.is_down:
-            raise RuntimeError("the registry is down")
+            raise Unavailable("the registry is down")
         self.reads += 1
         changed = sorted(
             version
