@@ -101,12 +101,15 @@ def create_app(
     consumer = Consumer(bus, store)
     consume_events(consumer, context)
     answer_dead_messages(bus, store, consumer, authorize_with(context.verifier, "operate"))
+    # One relay for each class of urgency: a batch of ordinary events that waits for its confirms delays no other.
     ordinary = Relay(store, bus)
-    urgent = Relay(store, bus, lowest_lane=Lane.VERY_URGENT)
+    urgent = Relay(store, bus, lowest_lane=Lane.URGENT)
+    most_urgent = Relay(store, bus, lowest_lane=Lane.VERY_URGENT)
     return Service(
         name=tables.SCHEMA,
         loops=[
             context.register.run,
+            most_urgent.run,
             urgent.run,
             ordinary.run,
             *(partial(feed_lane, context, lane) for lane in reversed(Lane)),

@@ -16,9 +16,8 @@ IDLE_SECONDS = 5.0
 OFFER_LASTS = timedelta(seconds=60)
 """A chunk that was offered this long ago and is not opened is offered again; opening it twice does nothing."""
 
-SENDERS_A_TURN = 8
-"""At most this many chunks of one sender enter the window at once, so a sender that comes a moment later is not behind
-a whole window of somebody else's."""
+CHUNKS_A_TURN = 32
+"""At most this many chunks of each sender are looked at when the window is filled; filling goes on until it is full."""
 
 
 async def fill_window(context: Context, lane: Lane) -> int:
@@ -56,7 +55,7 @@ async def feed_lane(context: Context, lane: Lane) -> None:
 
 
 def _share(room: int) -> int:
-    return max(1, min(SENDERS_A_TURN, ceil(room / 2)))
+    return max(1, min(CHUNKS_A_TURN, ceil(room / 2)))
 
 
 def _announce(uow: UnitOfWork, lane: Lane, chunk_ids: list[UUID]) -> None:

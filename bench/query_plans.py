@@ -1,0 +1,208 @@
+"""
+Prints the plans of the queries that carry the load, at a million rows each.
+
+    python bench/query_plans.py [--rows 1000000]
+
+Starts a private PostgreSQL, fills routing's tables, runs each query as the service does, and prints what EXPLAIN
+(ANALYZE, BUFFERS) says of it. Ends with 1 when one of them reads a whole table.
+"""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from deploy.embedded.postgres import PrivatePostgres
+from services.routing import tables
+from services.routing.repository import chunks, deliveries, documents, inbox, journey
+from shared.clock import SystemClock
+from shared.database import Database, upgrade
+from shared.identifiers import Uuid7Source
+from shared.messaging import Item
+from shared.outbox import Relay, Store
+
+MAILBOXES = 5_000
+SENDERS = 1_000
+NOW = datetime(2024, 12, 31, 3, tzinfo=UTC)
+
+FILL = """
+SET session_replication_role = 'replica';
+CREATE FUNCTION pg_temp.number(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS
+    $$ SELECT lpad(to_hex(n), 32, '0')::uuid $$;
+INSERT INTO routing.documents
+SELECT pg_temp.number(n), pg_temp.number(n % {senders}), 'H43', 'document ' || n, md5(n::text) || md5(n::text), 1000,
+       0, 'subject', 'code', '{{}}', '[]', '[]', 0, '{{}}', 's', 'c', 1, '2024-12-01'::timestamptz + n * '1 s'::interval
+FROM generate_series(1, {rows} / 10) n;
+INSERT INTO routing.dispatches
+SELECT pg_temp.number(n), pg_temp.number(n), '', '', 10, 10, 0, '{{}}', '[]', 's', 'c', 1, now()
+FROM generate_series(1, {rows} / 10) n;
+INSERT INTO routing.deliveries
+SELECT pg_temp.number(n), pg_temp.number(1 + n / 10), pg_temp.number(1 + n / 10), pg_temp.number(n % {mailboxes}),
+       pg_temp.number(n % {mailboxes}), pg_temp.number(n % {senders}), n % 5,
+       '2024-12-01'::timestamptz + n * '1 s'::interval,
+       CASE n % 10 WHEN 0 THEN 'available' WHEN 1 THEN 'fetched' WHEN 2 THEN 'failed' WHEN 3 THEN 'queued'
+            ELSE 'delivered' END,
+       1, CASE n % 1000 WHEN 3 THEN 'addressee-paused' END, NULL, NULL, NULL, now(), now()
+FROM generate_series(1, {rows}) n;
+INSERT INTO routing.delivery_steps
+SELECT pg_temp.number(n), pg_temp.number(n), pg_temp.number(1 + n / 10), NULL, 'available', 1, NULL, NULL, 's', NULL,
+       now()
+FROM generate_series(1, {rows}) n;
+INSERT INTO routing.evidence
+SELECT pg_temp.number(n), pg_temp.number(n), pg_temp.number(1 + n / 10), 1, 'delivered', 'statement', now()
+FROM generate_series(1, {rows}) n;
+INSERT INTO routing.acknowledgements
+SELECT pg_temp.number(n), pg_temp.number(n), pg_temp.number(1 + n / 10), 1, 'done', '', 's', 'c', pg_temp.number(n),
+       now()
+FROM generate_series(1, {rows}) n;
+INSERT INTO routing.status_reports
+SELECT pg_temp.number(n), pg_temp.number(n), pg_temp.number(1 + n / 10), pg_temp.number(n % {mailboxes}),
+       pg_temp.number(n % {senders}), '01', '', NULL, '', 's', 'c', now(), now()
+FROM generate_series(1, {rows}) n;
+INSERT INTO routing.dispatch_chunks
+SELECT pg_temp.number(n), pg_temp.number(1 + n / 10), pg_temp.number(1 + n / 10), n % 10, 0,
+       pg_temp.number(CASE WHEN n % 10 = 0 THEN n % {senders} ELSE 1 END),
+       '2024-12-01'::timestamptz + n * '1 s'::interval, ARRAY[pg_temp.number(n)], 1, NULL,
+       CASE WHEN n % 4 = 2 THEN 'opened' ELSE 'waiting' END
+FROM generate_series(1, {rows}) n;
+INSERT INTO routing.outbox (id, topic, lane, data, correlation_id, created_at, due_at, sent_at)
+SELECT pg_temp.number(n), 'topic', n % 5, '{{}}', '', now(), '2024-12-01',
+       CASE WHEN n % 4 > 0 THEN now() END
+FROM generate_series(1, {rows}) n;
+ANALYZE;
+"""
+
+
+def number(n: int) -> UUID:
+    """
+    The id that the filling gave to row n.
+    """
+    return UUID(int=n)
+
+
+class NoBus:
+    """
+    Confirms everything; the relay's statements are what is looked at.
+    """
+
+    async def publish(self, items: list[Item]) -> list[bool]:
+        return [True] * len(items)
+
+
+async def main(rows: int, folder: Path) -> int:
+    """
+    Fill, look, print.
+    """
+    server = PrivatePostgres(folder / "postgres", durable=False, tied=True)
+    await server.start()
+    try:
+        await server.create_roles_and_schemas(["routing"], "plans")
+        database = Database(server.dsn("routing", "plans"), service=tables.SCHEMA)
+        try:
+            await upgrade(database.engine, tables.SCHEMA)
+            print(f"filling {rows:,} rows a table …", flush=True)
+            admin = await asyncpg.connect(server.dsn("postgres", "plans", driver="postgresql"))
+            try:
+                await admin.execute(FILL.format(rows=rows, mailboxes=MAILBOXES, senders=SENDERS))
+                return await look(database, admin)
+            finally:
+                await admin.close()
+        finally:
+            await database.close()
+    finally:
+        await server.remove()
+
+
+async def look(database: Database, admin: asyncpg.Connection) -> int:
+    """
+    Explain each query; the number of those that read a whole table.
+    """
+    clock = SystemClock()
+    store = Store(database, tables.messaging, clock=clock, new_id=Uuid7Source(clock))
+    relay: Any = Relay(store, NoBus())  # type: ignore[arg-type]
+
+    def on(work: Callable[[AsyncConnection], Awaitable[Any]]) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            async with database.begin() as transaction:
+                await work(transaction.connection)
+
+        return run
+
+    keys = [number(n) for n in range(20)]
+    queries = {
+        "inbox of one mailbox": on(
+            lambda c: inbox.list_inbox(c, keys[:1], state=None, shard=None, after=None, limit=50)
+        ),
+        "inbox of 20 mailboxes, next page": on(
+            lambda c: inbox.list_inbox(c, keys, state=None, shard=(1, 4), after=(2, NOW, number(7)), limit=50)
+        ),
+        "feeder: a fair turn": on(lambda c: chunks.offer_fairly(c, 0, room=500, per_sender=8, now=NOW)),
+        "feeder: size of the window": on(lambda c: chunks.count_outstanding(c, 0)),
+        "held mailboxes": on(deliveries.held_mailboxes),
+        "failed deliveries": on(lambda c: deliveries.list_failed(c, None, (NOW, number(7)), 100)),
+        "documents of 20 senders": on(lambda c: documents.list_documents(c, keys, (NOW, number(7)), 50)),
+        "journey": on(lambda c: journey.read_journey(c, number(4_711), None, 500)),
+        "relay: the next batch of the outbox": relay.run_once,
+    }
+    whole = 0
+    for name, query in queries.items():
+        for statement, values in await statements_of(database, query):
+            plan = await explain(admin, statement, values)
+            reads_all = "Seq Scan" in plan
+            whole += reads_all
+            print(f"\n=== {name}{'  <-- READS A WHOLE TABLE' if reads_all else ''}\n{plan}")
+    return 1 if whole else 0
+
+
+async def statements_of(database: Database, query: Callable[[], Awaitable[None]]) -> list[tuple[str, tuple[Any, ...]]]:
+    """
+    Run a query and give the statements it sent, with their values.
+    """
+    seen: list[tuple[str, tuple[Any, ...]]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, values: Any, _context: Any, executemany: bool) -> None:
+        if not executemany:
+            seen.append((statement, tuple(values)))
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        await query()
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    return seen
+
+
+async def explain(admin: asyncpg.Connection, statement: str, values: tuple[Any, ...]) -> str:
+    """
+    What the planner did with a statement; nothing it did is kept.
+    """
+    transaction = admin.transaction()
+    await transaction.start()
+    try:
+        await admin.execute("SET LOCAL search_path = routing")
+        rows = await admin.fetch(f"EXPLAIN (ANALYZE, BUFFERS, SUMMARY) {statement}", *values)
+        return "\n".join(row[0] for row in rows)
+    finally:
+        await transaction.rollback()
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--rows", type=int, default=1_000_000)
+    place = Path(tempfile.mkdtemp(prefix="axis-plans-"))
+    place.chmod(0o755)  # as root the server's account must get through
+    try:
+        sys.exit(asyncio.run(main(arguments.parse_args().rows, place)))
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
