@@ -42,7 +42,7 @@ class Claim(BaseModel):
 
 @app.callback(
     epilog=example(
-        'axis register --url http://127.0.0.1:8080 --system-id qlvb.phuocdinh --system-name "QLVB Phước Dinh" '
+        'axis register --url http://127.0.0.1:8080 --system-id qlvb.phuocbinh --system-name "QLVB Phước Bình" '
         '--contact-name "Nguyễn Văn A" --contact-email a@example.vn --agency H43.31.01',
         "axis register status",
         "axis register collect",

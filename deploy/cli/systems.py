@@ -31,7 +31,7 @@ SecretFile = Annotated[
 
 
 @app.command(
-    epilog=example('axis systems add qlvb.phuocdinh --agency H43.31.01 --name "QLVB Phước Dinh" --out credential.json')
+    epilog=example('axis systems add qlvb.phuocbinh --agency H43.31.01 --name "QLVB Phước Bình" --out credential.json')
 )
 def add(
     context: typer.Context,
@@ -62,7 +62,7 @@ def add(
     _hand_out(issued, out=out, secret_file=secret_file, as_json=as_json)
 
 
-@app.command(epilog=example("axis systems rotate qlvb.phuocdinh --overlap-hours 24 --out credential.json"))
+@app.command(epilog=example("axis systems rotate qlvb.phuocbinh --overlap-hours 24 --out credential.json"))
 def rotate(
     context: typer.Context,
     system_id: SystemId,
@@ -164,7 +164,7 @@ async def _list(place: Place) -> list[SystemEntry]:
                 return found
 
 
-@app.command(epilog=example('axis systems disable qlvb.phuocdinh --reason "Nghi lộ mật khẩu"'))
+@app.command(epilog=example('axis systems disable qlvb.phuocbinh --reason "Nghi lộ mật khẩu"'))
 def disable(
     context: typer.Context,
     system_id: SystemId,
@@ -176,7 +176,7 @@ def disable(
     _set_status(context, system_id, "disable", reason)
 
 
-@app.command(epilog=example("axis systems enable qlvb.phuocdinh"))
+@app.command(epilog=example("axis systems enable qlvb.phuocbinh"))
 def enable(
     context: typer.Context,
     system_id: SystemId,

@@ -20,7 +20,7 @@ from shared.contracts.registry import ImportReport
 from shared.telemetry import configure_logs
 
 SAMPLE_SYSTEM: Final = "thu-nghiem"
-SAMPLE_AGENCY: Final = ("H43.31.01", "UBND xã Phước Đại")
+SAMPLE_AGENCY: Final = ("H43.31.01", "UBND xã Phước Bình")
 TABLE: Final = Path(__file__).parents[1] / "data" / "agencies-2024.csv"
 TABLE_AS_OF: Final = "2024-12-31"
 

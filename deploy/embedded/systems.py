@@ -64,9 +64,9 @@ async def ensure_system(
     try:
         issued = await admin.ask(Call("POST", "/v1/admin/systems", json=body), Issued)
     except Rejected as refused:
-        if refused.code != "system-exists":
+        if refused.code != "system-id-taken":
             raise
-        again = {"keys": requests, "overlap_hours": 0}
+        again = {"overlap_hours": 0}
         issued = await admin.ask(Call("POST", f"/v1/admin/systems/{system_id}/rotate", json=again), Issued)
     anchors = [one.public_bytes(Encoding.PEM).decode("ascii") for one in await read_anchors(node)]
     credential = assemble(

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from gateway.api.answers import SIGNED_IN, problems, write_json
 from gateway.api.context import Context
 from gateway.api.moments import GivenMoment
-from gateway.api.route import AccessToken, AgencyCode, Cursor, IdempotencyKey
+from gateway.api.route import AccessToken, AgencyCode, Cursor, IdempotencyKey, named
 from gateway.errors import RequestInvalid
 from gateway.mailboxes import Waiter
 from shared.contracts.routing import (
@@ -148,9 +148,15 @@ def add_inbox(app: FastAPI, context: Context) -> None:
         delivery_id: UUID,
         token: AccessToken,
         body: AcknowledgementRequest,
-        _idempotency_key: IdempotencyKey = None,  # accepted; the delivery and its series already make a repeat known
+        idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        question = Acknowledge(token=token, delivery_id=delivery_id, result=body.result, reason=body.reason)
+        question = Acknowledge(
+            token=token,
+            delivery_id=delivery_id,
+            result=body.result,
+            reason=body.reason,
+            idempotency_key=named(idempotency_key),
+        )
         answer = await context.bus.ask(ACKNOWLEDGE, question)
         return write_json(answer, status=201 if answer.created else 200)
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from gateway.api.answers import problems, write_json
 from gateway.api.context import Context
 from gateway.api.examples import CSR
-from gateway.api.route import AgencyCode, ClaimToken, IdempotencyKey
+from gateway.api.route import AgencyCode, ClaimToken, IdempotencyKey, named
 from shared.contracts.registry import (
     HAND_OVER,
     READ_REGISTRATION,
@@ -84,7 +84,7 @@ def add_registrations(app: FastAPI, context: Context) -> None:
             contact_email=body.contact_email,
             agencies=body.agencies,
             keys=body.keys,
-            idempotency_key=idempotency_key,
+            idempotency_key=named(idempotency_key),
         )
         registered = await context.bus.ask(REGISTER, question)
         return write_json(registered, status=201, headers={"Location": f"/v1/registrations/{registered.id}"})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
+from uuid import uuid4
 
 from fastapi import Header, Query, Security
 from fastapi.datastructures import DefaultPlaceholder
@@ -108,6 +109,14 @@ IdempotencyKey = Annotated[
         description="Names this request, so that repeating it gives the first answer again; scoped by system.",
     ),
 ]
+
+
+def named(idempotency_key: str | None) -> str:
+    """
+    Name a request its caller gave no name: the bus may hand an ask over twice, and the copy must be known as one.
+    """
+    return idempotency_key or f"~{uuid4()}"
+
 
 Priority = Annotated[
     Lane | None,

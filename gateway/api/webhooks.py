@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gateway.api.answers import SIGNED_IN, problems, write_json
 from gateway.api.context import Context
-from gateway.api.route import AccessToken, AgencyCode, IdempotencyKey
+from gateway.api.route import AccessToken, AgencyCode, IdempotencyKey, named
 from shared.contracts.delivery import TEST_WEBHOOK, TestWebhook, WebhookTried
 from shared.contracts.registry import (
     ADD_WEBHOOK,
@@ -62,7 +62,8 @@ def add_webhooks(app: FastAPI, context: Context) -> None:
         ),
     )
     async def add_webhook(token: AccessToken, body: WebhookRequest, idempotency_key: IdempotencyKey = None) -> Response:
-        question = AddWebhook(token=token, url=body.url, agencies=body.agencies, idempotency_key=idempotency_key)
+        key = named(idempotency_key)
+        question = AddWebhook(token=token, url=body.url, agencies=body.agencies, idempotency_key=key)
         return write_json(await context.bus.ask(ADD_WEBHOOK, question), status=201)
 
     @app.get(

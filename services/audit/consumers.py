@@ -43,8 +43,8 @@ def connect(bus: Bus, store: Store, consumer: Consumer, sequencer: Sequencer, no
 
     async def read_health(_: Nothing) -> Health:
         try:
-            async with store.begin() as uow:
-                await Repository(uow.connection).read_log_id()
+            async with store.read() as connection:
+                await Repository(connection).read_log_id()
         except Unavailable as error:
             return Health(ready=False, detail=error.detail)
         return Health(ready=True)

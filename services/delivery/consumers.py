@@ -25,8 +25,8 @@ def connect(
 
     async def read_health(_: Nothing) -> Health:
         try:
-            async with store.begin() as uow:
-                await uow.connection.exec_driver_sql("SELECT 1")
+            async with store.read() as connection:
+                await connection.exec_driver_sql("SELECT 1")
         except Unavailable as error:
             return Health(ready=False, detail=error.detail)
         return Health(ready=True)

@@ -350,15 +350,11 @@ class SystemPage(Contract):
 class RotateCredential(Contract):
     """
     Give a system a second credential; the old ones end after the overlap.
-
-    Attributes:
-        keys: Requests for further certificates; those it has stay good until their own end.
     """
 
     token: str
     system_id: str
     overlap_hours: int = Field(default=24, ge=0, le=720)
-    keys: tuple[KeyRequest, ...] = ()
 
 
 class SetSystemStatus(Contract):

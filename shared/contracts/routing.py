@@ -341,12 +341,17 @@ class OpenBlob(Contract):
 class Acknowledge(Contract):
     """
     The receiving system took the packet, or could not.
+
+    Attributes:
+        idempotency_key: Scoped by system. Without one, a copy of `fail` that arrives after the delivery was requeued is
+            taken for an answer to the new series.
     """
 
     token: str
     delivery_id: UUID
     result: str = Field(pattern=r"^(done|fail)$")
     reason: str = Field(default="", max_length=2_000)
+    idempotency_key: str | None = Field(default=None, max_length=255)
 
 
 class Acknowledged(Contract):

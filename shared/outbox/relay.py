@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, Table, bindparam, delete, func, select, update
 
 from shared.contracts.base import Lane
 from shared.messaging import Bus, Item
@@ -45,7 +45,8 @@ class Relay:
         self._bus = bus
         self._lowest_lane = lowest_lane
         self._wake = asyncio.Event()
-        store.on_outbox(self._wake.set)
+        self._claiming = _claim_statement(store.tables.outbox, lowest_lane)
+        store.on_outbox(self._hear)
 
     async def run(self) -> None:
         """
@@ -57,6 +58,10 @@ class Relay:
             if await self.run_once() == BATCH:
                 continue
             await ring_or_pass(self._wake, IDLE_SECONDS)
+
+    def _hear(self, highest: Lane) -> None:
+        if highest >= self._lowest_lane:
+            self._wake.set()
 
     async def release(self) -> None:
         """
@@ -94,23 +99,10 @@ class Relay:
         return len(rows)
 
     async def _claim(self) -> Sequence[Row[Any]]:
-        outbox, now = self._store.tables.outbox, self._store.clock.now()
-        due = (
-            select(outbox.c.seq)
-            .where(outbox.c.sent_at.is_(None), outbox.c.due_at <= now, outbox.c.lane >= int(self._lowest_lane))
-            .order_by(outbox.c.lane.desc(), outbox.c.seq)
-            .limit(BATCH)
-            .with_for_update(skip_locked=True)
-        )
+        now = self._store.clock.now()
         async with self._store.database.begin() as transaction:
-            rows = (
-                await transaction.connection.execute(
-                    update(outbox)
-                    .where(outbox.c.seq.in_(due.scalar_subquery()))
-                    .values(due_at=now + CLAIM, attempts=outbox.c.attempts + 1)
-                    .returning(outbox)
-                )
-            ).all()
+            values = {"now": now, "until": now + CLAIM}
+            rows = (await transaction.connection.execute(self._claiming, values)).all()
             if rows:
                 await transaction.commit()
         return sorted(rows, key=lambda row: (-row.lane, row.seq))
@@ -155,3 +147,22 @@ class Relay:
                 await transaction.commit()
             if first.rowcount + second.rowcount == 0:
                 return
+
+
+def _claim_statement(outbox: Table, lowest_lane: Lane) -> Any:
+    """Built once: it runs after every commit, and building it takes longer than running it."""
+    # As a common table expression the choice is made once; a subquery could be made again and claim too many.
+    due = (
+        select(outbox.c.seq)
+        .where(outbox.c.sent_at.is_(None), outbox.c.due_at <= bindparam("now"), outbox.c.lane >= int(lowest_lane))
+        .order_by(outbox.c.lane.desc(), outbox.c.seq)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    return (
+        update(outbox)
+        .where(outbox.c.seq == due.c.seq)
+        .values(due_at=bindparam("until"), attempts=outbox.c.attempts + 1)
+        .returning(outbox)
+    )

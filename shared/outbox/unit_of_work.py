@@ -1,8 +1,9 @@
 """The unit of work: a transaction whose events leave with it, and whose item is consumed with it."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert
@@ -25,7 +26,7 @@ class Outbox:
     """
 
     _store: "Store"
-    _rows: list[dict[str, object]] = field(default_factory=list)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, event: Event, *, lane: Lane = Lane.ORDINARY) -> UUID:
         """
@@ -54,7 +55,7 @@ class Outbox:
         return event_id
 
     @property
-    def rows(self) -> list[dict[str, object]]:
+    def rows(self) -> list[dict[str, Any]]:
         return self._rows
 
 
@@ -100,7 +101,8 @@ class UnitOfWork:
         """
         if self.outbox.rows:
             await self.connection.execute(insert(self._store.tables.outbox), self.outbox.rows)
-            self.transaction.after_commit(self._store.wake_relay)
+            highest = Lane(max(row["lane"] for row in self.outbox.rows))
+            self.transaction.after_commit(lambda: self._store.announce(highest))
         await self.transaction.commit()
 
 
@@ -120,21 +122,30 @@ class Store:
         self.tables = tables
         self.clock = clock
         self.new_id = new_id
-        self._on_outbox: list[Callable[[], None]] = []
+        self._on_outbox: list[Callable[[Lane], None]] = []
 
     @property
     def faults(self) -> Faults:
         return self.database.faults
 
-    def on_outbox(self, callback: Callable[[], None]) -> None:
+    def on_outbox(self, callback: Callable[[Lane], None]) -> None:
         """
-        Be told whenever events were committed; the relay listens here.
+        Be told whenever events were committed, and the highest of their lanes; the relay listens here.
         """
         self._on_outbox.append(callback)
 
-    def wake_relay(self) -> None:
+    def announce(self, highest: Lane) -> None:
+        """
+        Tell the relays that events are there.
+        """
         for callback in self._on_outbox:
-            callback()
+            callback(highest)
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """
+        Only look; see `Database.read`.
+        """
+        return self.database.read()
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:

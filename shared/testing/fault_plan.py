@@ -7,9 +7,10 @@ jumps to the next timer. So neither the speed of the machine nor the database ha
 """
 
 import asyncio
+import contextlib
 import random
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ EPOCH = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 STUCK_SECONDS = 30.0
 
 
-class PlanStuck(AssertionError):  # noqa: N818 - reads as what it says
+class PlanStuck(AssertionError):
     """
     A transaction is open and the database does not answer: somebody waits for a lock, or for another task, inside it.
     """
@@ -44,8 +45,8 @@ class Odds:
 
     crash: float = 0.03
     duplicate: float = 0.08
-    delay: float = 0.05
-    longest_delay: float = 12.0
+    delay: float = 0.03
+    longest_delay: float = 2.5
     most_crashes: int = 6
 
 
@@ -64,7 +65,8 @@ class FaultPlan:
     trace: list[str] = field(default_factory=list)
     open_transactions: int = 0
     _random: random.Random = field(default_factory=random.Random)
-    _waiting: list[tuple[str, asyncio.Future[None]]] = field(default_factory=list)
+    _identifiers: random.Random = field(default_factory=random.Random)
+    _waiting: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
     _crashes: int = 0
 
     def begin(self, seed: int) -> None:
@@ -72,6 +74,7 @@ class FaultPlan:
         Start a schedule.
         """
         self._random.seed(seed)
+        self._identifiers.seed(seed)
         self._crashes = 0
         self.trace = []
         self.active = True
@@ -90,13 +93,13 @@ class FaultPlan:
         """
         Chance for identifiers, from the same seed.
         """
-        return self._random.randbytes(count)
+        return self._identifiers.randbytes(count)
 
     async def at(self, point: str, key: str) -> None:
         name = f"{point} {key}"
         if point not in {"commit", "committed"}:
             if self.active:
-                await self._turn(name)
+                await self._turn()
             if point == "begin":
                 self.open_transactions += 1
         if not self.active:
@@ -120,18 +123,21 @@ class FaultPlan:
             return 2
         return 1
 
-    async def _turn(self, name: str) -> None:
+    async def _turn(self) -> None:
         if self._random.random() < self.odds.delay:
             await asyncio.sleep(self._random.uniform(0.0, self.odds.longest_delay))
+            if not self.active:
+                return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((name, turn))
+        self._waiting.append((_age_of_task(), turn))
         await turn
 
     def release_one(self) -> bool:
         """
         Let one of those who wait through; False when nobody does.
         """
-        self._waiting = [(name, turn) for name, turn in self._waiting if not turn.done()]
+        # In order of the tasks' creation: timers that are due together come in an order of no meaning.
+        self._waiting = sorted(((age, turn) for age, turn in self._waiting if not turn.done()), key=lambda one: one[0])
         if not self._waiting:
             return False
         _, turn = self._waiting.pop(self._random.randrange(len(self._waiting)))
@@ -139,15 +145,21 @@ class FaultPlan:
         return True
 
 
+def _age_of_task() -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    return int(task.get_name().rpartition("-")[2])
+
+
 class _Selector(selectors.DefaultSelector):
     loop: "ScheduleLoop"
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         loop = self.loop
-        if loop.free:
-            return self._really(timeout)
         if timeout is not None and timeout <= 0:
             return super().select(0)
+        if loop.free:
+            return super().select(STUCK_SECONDS)
         if loop.plan.open_transactions > 0:
             events = super().select(STUCK_SECONDS)
             if not events:
@@ -157,24 +169,9 @@ class _Selector(selectors.DefaultSelector):
         if events or loop.plan.release_one():
             return events
         if timeout is None:
-            return self._really(STUCK_SECONDS)
+            raise PlanStuck("everyone waits for somebody else, and no timer will wake them")
         loop.virtual_time += timeout
         return []
-
-    def _really(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        before = loop_time()
-        events = super().select(timeout)
-        self.loop.virtual_time += loop_time() - before
-        return events
-
-
-def loop_time() -> float:
-    """
-    The machine's own steady clock.
-    """
-    import time  # noqa: PLC0415 - the only place that looks at real time
-
-    return time.monotonic()
 
 
 class ScheduleLoop(asyncio.SelectorEventLoop):
@@ -183,21 +180,43 @@ class ScheduleLoop(asyncio.SelectorEventLoop):
 
     Attributes:
         plan: Who decides the order.
-        free: True while the world is built or taken down: real time, no turnstile.
+        free: True while something outside any transaction talks to the database: time stands still until it answers.
     """
 
     def __init__(self, plan: FaultPlan) -> None:
         selector = _Selector()
         selector.loop = self
         self.plan = plan
-        self.free = True
+        self.free = False
         self.virtual_time = 0.0
         super().__init__(selector)
 
     def time(self) -> float:
         return self.virtual_time
 
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> "asyncio.Future[T]":  # noqa: ARG002 - the signature is asyncio's
+    @contextlib.contextmanager
+    def talking(self) -> Iterator[None]:
+        """
+        Let something outside any transaction talk to the database.
+        """
+        self.free = True
+        try:
+            yield
+        finally:
+            self.free = False
+
+    def advance_to_next(self, seconds: float) -> None:
+        """
+        Move the time to the next multiple, so that what follows does not depend on what was before.
+        """
+        self.virtual_time = (self.virtual_time // seconds + 1) * seconds
+
+    def run_in_executor(  # type: ignore[override]  # mypy has its own way to write these type variables
+        self,
+        executor: Any,  # noqa: ARG002 - the signature is asyncio's
+        func: Callable[..., T],
+        *args: Any,
+    ) -> "asyncio.Future[T]":
         """
         Run at once, in place: a thread would bring its own order.
         """

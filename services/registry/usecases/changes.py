@@ -62,9 +62,9 @@ async def beat(its: Collaborators) -> None:
     Each second: end the credentials whose time has come, and tell everyone where the register stands.
     """
     now = its.clock.now()
-    async with its.store.begin() as uow:
-        due = await stored_credentials.has_due(uow.connection, now)
-        version = await versions.read_version(uow.connection)
+    async with its.store.read() as connection:
+        due = await stored_credentials.has_due(connection, now)
+        version = await versions.read_version(connection)
     if due:
         version = await _end_credentials(its)
     its.beat(version, its.clock.now())
@@ -84,8 +84,8 @@ async def read_health(its: Collaborators) -> Health:
     Tell whether the register can be read.
     """
     try:
-        async with its.store.begin() as uow:
-            await versions.read_version(uow.connection)
+        async with its.store.read() as connection:
+            await versions.read_version(connection)
     except Unavailable as error:
         return Health(ready=False, detail=error.detail)
     return Health(ready=True)

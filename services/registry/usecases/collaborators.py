@@ -41,10 +41,8 @@ class Collaborators:
             TokenMissing, TokenInvalid, ScopeMissing: The token does not do.
         """
         caller = await self.verifier.verify(token, *scopes)
-        async with self.store.begin() as uow:
-            good = await is_still_good(
-                uow.connection, caller.system_id, _to_uuid(caller.credential_id), self.clock.now()
-            )
+        async with self.store.read() as connection:
+            good = await is_still_good(connection, caller.system_id, _to_uuid(caller.credential_id), self.clock.now())
         if not good:
             raise TokenInvalid("the system is disabled, or the credential has ended")
         return caller

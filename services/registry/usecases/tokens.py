@@ -63,8 +63,8 @@ async def issue_token(its: Collaborators, request: IssueToken) -> TokenIssued:
 async def _check_secret(its: Collaborators, client_id: str, secret: str, now: datetime) -> StoredCredential:
     if not client_id.isascii() or not client_id.isprintable() or not 0 < len(client_id) <= _MAX_CLIENT_ID:
         raise InvalidClient("the client id is malformed")
-    async with its.store.begin() as uow:
-        credentials = await stored.find_good_credentials(uow.connection, client_id, now)
+    async with its.store.read() as connection:
+        credentials = await stored.find_good_credentials(connection, client_id, now)
     # Every credential is compared, so that the time taken does not tell which one is the right one.
     fitting = [
         credential
@@ -77,10 +77,10 @@ async def _check_secret(its: Collaborators, client_id: str, secret: str, now: da
 
 
 async def _check_assertion(its: Collaborators, assertion: Assertion, now: datetime) -> StoredCredential:
-    async with its.store.begin() as uow:
-        good = await stored.find_good_credentials(uow.connection, assertion.system_id, now)
-        bindings = await stored_systems.find_bindings(uow.connection, assertion.system_id)
-        used = await stored.is_assertion_used(uow.connection, assertion.system_id, assertion.jti)
+    async with its.store.read() as connection:
+        good = await stored.find_good_credentials(connection, assertion.system_id, now)
+        bindings = await stored_systems.find_bindings(connection, assertion.system_id)
+        used = await stored.is_assertion_used(connection, assertion.system_id, assertion.jti)
     # One that was never handed over is not in its owner's hands yet, certificates included.
     credentials = [credential for credential in good if credential.secret_hmac is not None]
     bound = [
@@ -109,9 +109,9 @@ async def _choose_agencies(its: Collaborators, credential: StoredCredential, ask
         entries = await open_agencies(its, asked, "/agencies")
     except AgenciesRefused as refusal:
         raise AgencyNotYours("the system may not act for these agencies", errors=refusal.errors) from refusal
-    async with its.store.begin() as uow:
+    async with its.store.read() as connection:
         keys = [entry.key for entry in entries]
-        granted = {key for key, _ in await stored_systems.find_roles(uow.connection, credential.system_id, keys)}
+        granted = {key for key, _ in await stored_systems.find_roles(connection, credential.system_id, keys)}
     errors = [
         FieldError(pointer="/agencies", code=AgencyNotYours.code, detail=f"the system has no grant for {entry.code}")
         for entry in entries

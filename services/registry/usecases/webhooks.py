@@ -92,8 +92,8 @@ async def list_webhooks(its: Collaborators, request: ListWebhooks) -> Webhooks:
     Give the endpoints of the caller's system, without secrets.
     """
     caller = await its.identify(request.token, Scope.INBOX)
-    async with its.store.begin() as uow:
-        found = await stored.list_webhooks(uow.connection, caller.system_id)
+    async with its.store.read() as connection:
+        found = await stored.list_webhooks(connection, caller.system_id)
     return Webhooks(items=tuple(_view(webhook) for webhook in found))
 
 
@@ -119,9 +119,9 @@ async def read_endpoints(its: Collaborators, request: ReadEndpoints) -> Endpoint
     """
     Give the delivery service what it needs to call: active endpoints of agencies, and named ones in any state.
     """
-    async with its.store.begin() as uow:
-        listeners = await stored.find_listeners(uow.connection, request.agency_keys) if request.agency_keys else []
-        named = await stored.find_webhooks(uow.connection, request.webhook_ids) if request.webhook_ids else []
+    async with its.store.read() as connection:
+        listeners = await stored.find_listeners(connection, request.agency_keys) if request.agency_keys else []
+        named = await stored.find_webhooks(connection, request.webhook_ids) if request.webhook_ids else []
     found = {webhook.id: webhook for webhook in (*named, *listeners)}
     return Endpoints(
         items=tuple(
@@ -157,9 +157,9 @@ async def _check_agencies(its: Collaborators, caller: Caller, codes: Sequence[st
     if not codes and narrowed is not None:
         codes = narrowed
     agencies = await open_agencies(its, codes, "/agencies") if codes else []
-    async with its.store.begin() as uow:
+    async with its.store.read() as connection:
         keys = [agency.key for agency in agencies]
-        roles = await stored_systems.find_roles(uow.connection, caller.system_id, keys)
+        roles = await stored_systems.find_roles(connection, caller.system_id, keys)
     seen = {key for key, role in roles if role in {Role.READER, Role.RECEIVER}}
     errors = [
         FieldError(pointer="/agencies", code=AgencyNotYours.code, detail=f"you do not see the mailbox of {agency.code}")

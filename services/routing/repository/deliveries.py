@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, tuple_, update
+from sqlalchemy import Select, func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.repository import AnyRow
@@ -214,19 +214,25 @@ async def read_acknowledgement(connection: AsyncConnection, delivery_id: UUID, s
     """
     Read what was said in a series, if anything was.
     """
-    row = (
-        await connection.execute(
-            select(
-                acknowledgements.c.series,
-                acknowledgements.c.result,
-                acknowledgements.c.acknowledged_at,
-                evidence.c.statement,
-            )
-            .join(evidence, evidence.c.id == acknowledgements.c.evidence_id)
-            .where(acknowledgements.c.delivery_id == delivery_id, acknowledgements.c.series == series)
-        )
-    ).one_or_none()
+    statement = _acknowledgements().where(
+        acknowledgements.c.delivery_id == delivery_id, acknowledgements.c.series == series
+    )
+    row = (await connection.execute(statement)).one_or_none()
     return None if row is None else Acknowledgement(*row)
+
+
+async def read_acknowledgement_by_id(connection: AsyncConnection, acknowledgement_id: UUID) -> Acknowledgement:
+    """
+    Read one that is known to be there.
+    """
+    statement = _acknowledgements().where(acknowledgements.c.id == acknowledgement_id)
+    return Acknowledgement(*(await connection.execute(statement)).one())
+
+
+def _acknowledgements() -> Select[Any]:
+    return select(
+        acknowledgements.c.series, acknowledgements.c.result, acknowledgements.c.acknowledged_at, evidence.c.statement
+    ).join(evidence, evidence.c.id == acknowledgements.c.evidence_id)
 
 
 async def add_acknowledgement(connection: AsyncConnection, values: dict[str, Any]) -> None:

@@ -1,11 +1,15 @@
 """Acknowledgement: the receiving system took the packet, or could not. At most one result in each series."""
 
+from hashlib import sha256
+
 from services.routing.domain.deliveries import REFUSED_BY_ADDRESSEE, RESULT_STATES, Result, check_acknowledgement
 from services.routing.domain.register import READING_ROLES, Mandate
 from services.routing.domain.states import Cause
-from services.routing.errors import AgencyNotYours
+from services.routing.errors import AgencyNotYours, IdempotencyKeyReused
 from services.routing.repository import deliveries as repository
-from services.routing.repository.deliveries import Delivery
+from services.routing.repository import documents as documents_repository
+from services.routing.repository.deliveries import Acknowledgement, Delivery
+from services.routing.repository.documents import StoredKey
 from services.routing.usecases.access import authorize, not_found
 from services.routing.usecases.context import Context
 from services.routing.usecases.steps import SignedEvidence, StepDetails, make_evidence, take_step
@@ -14,6 +18,7 @@ from shared.contracts.routing import Acknowledge, Acknowledged, DeliveryState
 from shared.errors import Unavailable
 from shared.outbox import UnitOfWork
 
+OPERATION = "acknowledge_delivery"
 _CAUSES = {Result.DONE: Cause.ACKNOWLEDGED_DONE, Result.FAIL: Cause.ACKNOWLEDGED_FAIL}
 
 
@@ -33,7 +38,7 @@ async def acknowledge(context: Context, request: Acknowledge) -> Acknowledged:
     async with context.store.begin() as uow:
         found = (await repository.read_deliveries(uow.connection, [request.delivery_id])).get(request.delivery_id)
         delivery = check_receiver(mandate, found)
-        stored = await _stored(uow, delivery, result)
+        stored = await _answer_of_key(uow, mandate, request, delivery) or await _stored(uow, delivery, result)
     if stored is not None:
         return stored
     # 2. The evidence, while no transaction is open.
@@ -43,7 +48,7 @@ async def acknowledge(context: Context, request: Acknowledge) -> Acknowledged:
     # 3. Look again under a lock: somebody may have been faster, and then the first result stands.
     async with context.store.begin() as uow:
         locked = (await repository.read_deliveries(uow.connection, [delivery.id], lock=True))[delivery.id]
-        stored = await _stored(uow, locked, result)
+        stored = await _answer_of_key(uow, mandate, request, locked) or await _stored(uow, locked, result)
         if stored is not None:
             return stored
         if locked.series != delivery.series:
@@ -83,6 +88,25 @@ async def _stored(uow: UnitOfWork, delivery: Delivery, result: Result) -> Acknow
     earlier = await repository.read_acknowledgement(uow.connection, delivery.id, delivery.series)
     if check_acknowledgement(delivery.state, None if earlier is None else earlier.result, result) or earlier is None:
         return None
+    return _repeated(delivery, earlier)
+
+
+async def _answer_of_key(
+    uow: UnitOfWork, mandate: Mandate, request: Acknowledge, delivery: Delivery
+) -> Acknowledged | None:
+    """Find the answer a copy of this very request got, whatever has become of the delivery since."""
+    if request.idempotency_key is None:
+        return None
+    stored = await documents_repository.find_key(uow.connection, mandate.system.id, request.idempotency_key)
+    if stored is None:
+        return None
+    if (stored.operation, stored.request_sha256) != (OPERATION, _request_digest(request)):
+        raise _key_reused()
+    earlier = await repository.read_acknowledgement_by_id(uow.connection, stored.result_id)
+    return _repeated(delivery, earlier)
+
+
+def _repeated(delivery: Delivery, earlier: Acknowledgement) -> Acknowledged:
     return Acknowledged(
         created=False,
         delivery_id=delivery.id,
@@ -92,6 +116,16 @@ async def _stored(uow: UnitOfWork, delivery: Delivery, result: Result) -> Acknow
         acknowledged_at=earlier.acknowledged_at,
         evidence=earlier.evidence,
     )
+
+
+def _key_reused() -> IdempotencyKeyReused:
+    return IdempotencyKeyReused(
+        "Idempotency-Key đã dùng cho yêu cầu khác. / This Idempotency-Key was used for another request."
+    )
+
+
+def _request_digest(request: Acknowledge) -> str:
+    return sha256(f"{request.delivery_id}\n{request.result}\n{request.reason}".encode()).hexdigest()
 
 
 def _details(context: Context, mandate: Mandate, request: Acknowledge, result: Result) -> StepDetails:
@@ -117,10 +151,17 @@ async def _record(
     result = Result(request.result)
     to_state: DeliveryState = RESULT_STATES[result]
     await take_step(context, uow, [delivery], to_state, _CAUSES[result], details, evidence={delivery.id: evidence})
+    acknowledgement_id = context.new_id()
+    if request.idempotency_key is not None:
+        key = StoredKey(OPERATION, _request_digest(request), acknowledgement_id)
+        if not await documents_repository.add_key(
+            uow.connection, mandate.system.id, request.idempotency_key, key, details.at
+        ):
+            raise _key_reused()
     await repository.add_acknowledgement(
         uow.connection,
         {
-            "id": context.new_id(),
+            "id": acknowledgement_id,
             "delivery_id": delivery.id,
             "document_id": delivery.document_id,
             "series": delivery.series,

@@ -39,5 +39,5 @@ async def collect_blobs(context: Context) -> None:
 
 
 async def _referenced(context: Context, digests: list[str]) -> set[str]:
-    async with context.store.begin() as uow:
-        return await repository.referenced_packets(uow.connection, digests)
+    async with context.store.read() as connection:
+        return await repository.referenced_packets(connection, digests)

@@ -46,10 +46,10 @@ async def list_documents(context: Context, request: ListDocuments) -> DocumentPa
     if not keys:
         return DocumentPage(items=())
     after = read_cursor(request.cursor, datetime, UUID)
-    async with context.store.begin() as uow:
-        rows = await repository.list_documents(uow.connection, keys, after, request.limit + 1)
+    async with context.store.read() as connection:
+        rows = await repository.list_documents(connection, keys, after, request.limit + 1)
         page = rows[: request.limit]
-        counts = await repository.count_states(uow.connection, [row.id for row in page])
+        counts = await repository.count_states(connection, [row.id for row in page])
     cursor = write_cursor(page[-1].accepted_at, page[-1].id) if len(rows) > request.limit else None
     return DocumentPage(items=tuple(_view(row, counts[row.id]) for row in page), next_cursor=cursor)
 

@@ -12,8 +12,8 @@ async def read_health(context: Context) -> Health:
     Ready when the database answers and the register is fresh, or can be asked.
     """
     try:
-        async with context.store.begin() as uow:
-            await uow.connection.execute(text("SELECT 1"))
+        async with context.store.read() as connection:
+            await connection.execute(text("SELECT 1"))
         await context.register.current()
     except Unavailable as error:
         return Health(ready=False, detail=error.detail)

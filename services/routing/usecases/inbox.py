@@ -49,9 +49,9 @@ async def list_inbox(context: Context, request: ListInbox) -> InboxPage:
         return InboxPage(items=())
     shard = (request.shard, request.shards) if request.shards > 1 else None
     after = read_cursor(request.cursor, int, datetime, UUID)
-    async with context.store.begin() as uow:
+    async with context.store.read() as connection:
         rows = await repository.list_inbox(
-            uow.connection,
+            connection,
             keys,
             state=None if request.state is None else request.state.value,
             shard=shard,
@@ -153,8 +153,8 @@ async def open_attachment(context: Context, request: OpenAttachment) -> OpenBlob
 
 
 async def _find(context: Context, mandate: Mandate, delivery_id: UUID) -> AnyRow:
-    async with context.store.begin() as uow:
-        row = await repository.read_for_addressee(uow.connection, delivery_id)
+    async with context.store.read() as connection:
+        row = await repository.read_for_addressee(connection, delivery_id)
     # What never reached the mailbox is none of the addressee's business yet.
     if row is None or row.available_at is None or not mandate.may(row.mailbox_key, *READING_ROLES):
         raise not_found("văn bản trong hộp thư")

@@ -49,7 +49,8 @@ async def feed_lane(context: Context, lane: Lane) -> None:
     bell = context.bells.lanes[lane]
     while True:
         bell.clear()
-        while await fill_window(context, lane):
+        # Fewer than are looked at of one sender: nobody left any behind, or the window is full and opening rings.
+        while await fill_window(context, lane) >= CHUNKS_A_TURN:
             pass
         await ring_or_pass(bell, IDLE_SECONDS)
 

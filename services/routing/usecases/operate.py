@@ -84,8 +84,8 @@ async def list_failed(context: Context, request: ListFailed) -> FailedPage:
     mandate = await authorize(context, request.token, "operate")
     key = None if request.agency is None else find_agency(mandate.register, mandate, request.agency).key
     after = read_cursor(request.cursor, datetime, UUID)
-    async with context.store.begin() as uow:
-        rows = await deliveries_repository.list_failed(uow.connection, key, after, request.limit + 1)
+    async with context.store.read() as connection:
+        rows = await deliveries_repository.list_failed(connection, key, after, request.limit + 1)
     page = rows[: request.limit]
     cursor = write_cursor(page[-1].changed_at, page[-1].id) if len(rows) > request.limit else None
     items = tuple(
@@ -131,8 +131,8 @@ async def cancel(context: Context, request: ActOnDeliveries) -> ActResults:
         Unavailable: Signing is out of reach; nothing was cancelled.
     """
     mandate = await authorize(context, request.token, "operate")
-    async with context.store.begin() as uow:
-        found = await deliveries_repository.read_deliveries(uow.connection, set(request.delivery_ids))
+    async with context.store.read() as connection:
+        found = await deliveries_repository.read_deliveries(connection, set(request.delivery_ids))
     hopeful = [delivery for delivery in found.values() if delivery.state in CANCELLABLE]
     if not hopeful:
         return _results(request, found, set(), DeliveryState.CANCELLED)

@@ -27,8 +27,8 @@ async def release_held(context: Context) -> int:
     Raises:
         Unavailable: The register or the database is out of reach.
     """
-    async with context.store.begin() as uow:
-        mailboxes = await repository.held_mailboxes(uow.connection)
+    async with context.store.read() as connection:
+        mailboxes = await repository.held_mailboxes(connection)
     released = 0
     for mailbox in mailboxes:
         while batch := await _release_some(context, mailbox):

@@ -89,12 +89,12 @@ async def list_statuses(context: Context, request: ChooseDelivery) -> StatusHist
         NotFound: It is not in a mailbox the caller may read.
     """
     mandate = await authorize(context, request.token, "inbox")
-    async with context.store.begin() as uow:
-        found = await deliveries_repository.read_deliveries(uow.connection, [request.delivery_id])
+    async with context.store.read() as connection:
+        found = await deliveries_repository.read_deliveries(connection, [request.delivery_id])
         delivery = found.get(request.delivery_id)
         if delivery is None or delivery.available_at is None or not mandate.may(delivery.mailbox_key, *READING_ROLES):
             raise not_found("văn bản trong hộp thư")
-        rows = await repository.list_statuses(uow.connection, delivery.id)
+        rows = await repository.list_statuses(connection, delivery.id)
     return StatusHistory(items=tuple(_view(mandate, row) for row in rows))
 
 

@@ -68,8 +68,8 @@ async def make_evidence(
     Returns:
         By delivery.
     """
-    async with context.store.begin() as uow:
-        facts = await repository.facts_for_evidence(uow.connection, {delivery.document_id for delivery in deliveries})
+    async with context.store.read() as connection:
+        facts = await repository.facts_for_evidence(connection, {delivery.document_id for delivery in deliveries})
     ids = {delivery.id: context.new_id() for delivery in deliveries}
     claims = [
         EvidenceFacts(

@@ -102,8 +102,8 @@ async def _submit(context: Context, mandate: Mandate, request: SubmitDocument) -
     codes = _asked_codes(request, document)
 
     # 3. The same packet to the same addressees was accepted before: its answer stands, whatever has changed since.
-    async with context.store.begin() as uow:
-        earlier = await repository.find_document(uow.connection, sender.key, document.header.document_id)
+    async with context.store.read() as connection:
+        earlier = await repository.find_document(connection, sender.key, document.header.document_id)
     if earlier is not None and earlier.packet_sha256 == request.packet_sha256:
         same = earlier.dispatch(asked_sha256=asked_digest(codes))
         if same is not None:
@@ -293,12 +293,12 @@ def _chunk_rows(context: Context, accepted: _Accepted, to_open: list[UUID]) -> l
 async def _answer_of_key(context: Context, mandate: Mandate, request: SubmitDocument) -> Submitted | None:
     if request.idempotency_key is None:
         return None
-    async with context.store.begin() as uow:
-        stored = await repository.find_key(uow.connection, mandate.system.id, request.idempotency_key)
+    async with context.store.read() as connection:
+        stored = await repository.find_key(connection, mandate.system.id, request.idempotency_key)
         if stored is None:
             return None
         _check_key(stored, request)
-        dispatch = await repository.read_dispatch(uow.connection, stored.result_id)
+        dispatch = await repository.read_dispatch(connection, stored.result_id)
     if dispatch is None:
         raise RuntimeError(f"the answer {stored.result_id} of an idempotency key is gone")
     return Submitted(created=False, document_id=dispatch.document_id, body=dispatch.body)

@@ -68,8 +68,8 @@ async def _check(context: Context, mandate: Mandate, document: ReadDocument) -> 
     signature_warnings = None
     if sender is not None:
         signature_warnings = findings.collect(lambda: checks.check_signature(context, mandate, sender, report))
-        async with context.store.begin() as uow:
-            earlier = await repository.find_document(uow.connection, sender.key, document.header.document_id)
+        async with context.store.read() as connection:
+            earlier = await repository.find_document(connection, sender.key, document.header.document_id)
         if earlier is not None and earlier.packet_sha256 != document.packet.packet_sha256:
             detail = "DocumentId đã dùng cho gói tin khác. / This DocumentId was used for another packet."
             findings.refusals.append(DocumentIdReused(detail))

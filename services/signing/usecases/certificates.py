@@ -101,8 +101,8 @@ async def issue_certificates(authority: Authority, request: IssueCertificates, o
     """
     orders = await offload(partial(_read_orders, request))
     by_request = {order.request_sha256: order for order in orders}
-    async with authority.store.begin() as uow:
-        known = await repository.read_requested(uow.connection, by_request)
+    async with authority.store.read() as connection:
+        known = await repository.read_requested(connection, by_request)
     now = authority.store.clock.now()
     _refuse_spent(orders, known, now)
     missing = [order for digest, order in by_request.items() if digest not in known]

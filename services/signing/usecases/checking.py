@@ -46,9 +46,9 @@ async def read_trust(store: Store) -> TrustData:
     """
     Read whom we trust now; each copy of the service sees a revocation with its next question.
     """
-    async with store.begin() as uow:
-        anchors = await repository.read_anchors(uow.connection)
-        lists = await repository.read_lists(uow.connection)
+    async with store.read() as connection:
+        anchors = await repository.read_anchors(connection)
+        lists = await repository.read_lists(connection)
     return TrustData(tuple(anchors), tuple(lists))
 
 
@@ -88,8 +88,8 @@ async def read_health(authority: Authority) -> Health:
     Tell whether statements can be signed and packets judged.
     """
     try:
-        async with authority.store.begin() as uow:
-            current = await repository.read_list(uow.connection, authority.sha256)
+        async with authority.store.read() as connection:
+            current = await repository.read_list(connection, authority.sha256)
     except Unavailable as error:
         return Health(ready=False, detail=error.detail)
     if current is None or current.next_update_at <= authority.store.clock.now():

@@ -254,5 +254,5 @@ def refused(code: str, detail: str = "no") -> Rejected:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - what is waited for happens in a server that tells nobody
+    while not condition():
         await asyncio.sleep(0.01)

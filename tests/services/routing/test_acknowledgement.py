@@ -184,3 +184,20 @@ async def test_operating_needs_the_scope(house: House, operation: type) -> None:
     token = await house.register.token(system, "send inbox acknowledge")
     act = ActOnDeliveries(token=token, delivery_ids=(UUID(int=7),), reason="x")
     assert (await house.refusal(operation, act)).problem_code == "scope-missing"
+
+
+async def test_a_late_copy_of_a_failure_does_not_fail_the_next_series(house: House) -> None:
+    # The bus may hand an ask over twice; the copy came after the requeue and once failed the second series unseen.
+    sender, receiver = await house.a_system(COMMUNE), await house.a_system(DISTRICT)
+    operator = await house.a_system(PROVINCE)
+    _, delivery = await delivered_to(house, sender, receiver)
+    token = await house.register.token(receiver)
+    said = Acknowledge(token=token, delivery_id=delivery, result="fail", reason="đĩa đầy", idempotency_key="once")
+    first = await house.ask(ACKNOWLEDGE, said)
+    order = ActOnDeliveries(token=await house.register.token(operator), delivery_ids=(delivery,), reason="đã có chỗ")
+    await house.ask(REQUEUE, order)
+    copy = await house.ask(ACKNOWLEDGE, said)
+    assert (first.created, copy.created, copy.series, copy.evidence) == (True, False, 1, first.evidence)
+    assert copy.state is not DeliveryState.FAILED
+    other = said.model_copy(update={"result": "done"})
+    assert (await house.refusal(ACKNOWLEDGE, other)).problem_code == "idempotency-key-reused"

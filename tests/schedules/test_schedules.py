@@ -1,0 +1,51 @@
+"""
+Seeded schedules keep invariants 1 to 4 and 8, and a seed replays its trace.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from shared.testing.postgres import SampleDatabases
+
+PLAY = Path(__file__).with_name("play.py")
+ROOT = Path(__file__).parents[2]
+SCHEDULES = int(os.environ.get("AXIS_SCHEDULES", "2000"))
+PROCESSES = 2
+SERVICES = ("registry", "signing", "routing", "audit")
+
+
+def start(databases: SampleDatabases, seeds: str, *more: str) -> subprocess.Popen[str]:
+    database = databases.fresh().__enter__()  # dropped with the server at the end of the run
+    urls = {service: database.url(service) for service in SERVICES} | {"postgres": database.admin_dsn()}
+    return subprocess.Popen(
+        [sys.executable, str(PLAY), "--urls", json.dumps(urls), "--seeds", seeds, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_no_schedule_breaks_a_promise(databases: SampleDatabases) -> None:
+    share = SCHEDULES // PROCESSES
+    runs = [start(databases, f"{n * share}:{(n + 1) * share}") for n in range(PROCESSES)]
+    outputs = [run.communicate()[0] for run in runs]
+    for run, output in zip(runs, outputs, strict=True):
+        assert run.returncode == 0, output[-20_000:]
+        assert f"{share} schedules, 0 broken" in output
+
+
+def test_a_seed_replays_the_same_trace(databases: SampleDatabases) -> None:
+    traces = []
+    for seeds in ("7", "7"):
+        run = start(databases, seeds, "--trace")
+        output = run.communicate()[0]
+        assert run.returncode == 0, output[-20_000:]
+        traces.append(re.findall(r"seed 7: trace ([0-9a-f]+), (\d+) points", output)[0])
+    assert traces[0] == traces[1]
+    assert int(traces[0][1]) > 50
