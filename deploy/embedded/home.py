@@ -74,6 +74,10 @@ class Home:
         return self.root / "admin-credential.json"
 
     @property
+    def log_file(self) -> Path:
+        return self.root / "node.log"
+
+    @property
     def systems(self) -> Path:
         """
         Credentials of the systems that this folder's owner made for trying things out.

@@ -102,9 +102,13 @@ class Node:
             services.audit.app.create_app(settings.audit(), bus=bus.party("audit"), clock=clock, new_id=new_id),
         ]
         await bus.start()
-        self._stack.push_async_callback(bus.close)
-        for part in parts:
+        *others, audit = parts
+        for part in others:
             await self._stack.enter_async_context(part)
+        # Closed before the services, so that nothing is handed to one whose database is gone; but after audit, which
+        # has its last tree head signed when it stops.
+        self._stack.push_async_callback(bus.close)
+        await self._stack.enter_async_context(audit)
         await self._ensure_administrator(settings, clock, new_id)
         doors = gateway.app.create_app(
             settings.gateway(), bus=bus.party("gateway"), blobs=blobs, clock=clock, new_id=new_id

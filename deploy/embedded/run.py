@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import shlex
 import signal
+import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,13 +42,29 @@ def run_node(home: Path, *, echo: bool) -> int:
     Raises:
         NodeError: It cannot run, with the remedy.
     """
-    configure_logs()
-    uvloop.run(_run(Home(home.absolute()), with_echo=echo))
+    place = Home(home.absolute())
+    place.config()
+    console = Console(highlight=False, soft_wrap=True)
+    with _logs(place, console):
+        uvloop.run(_run(place, console, with_echo=echo))
     return 0
 
 
-async def _run(home: Home, *, with_echo: bool) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+@contextlib.contextmanager
+def _logs(home: Home, console: Console) -> Iterator[None]:
+    """At a terminal the log goes to a file, out of the way; else to standard error, for whatever runs us."""
+    warnings.showwarning = lambda message, *_args, **_more: console.print(f"! {message}", markup=False)
+    if not sys.stderr.isatty():
+        configure_logs()
+        yield
+        return
+    with home.log_file.open("a", encoding="utf-8") as log:
+        configure_logs(stream=log)
+        console.print(f"Nhật ký / log: {home.log_file}")
+        yield
+
+
+async def _run(home: Home, console: Console, *, with_echo: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

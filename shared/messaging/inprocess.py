@@ -120,6 +120,7 @@ class InProcessBus:
     _consumers: list[asyncio.Task[None]] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _running: bool = False
+    _closed: bool = False
 
     def party(self, service: str) -> "InProcessParty":
         """
@@ -140,6 +141,7 @@ class InProcessBus:
         Stop handing over; what is being handled is cancelled and comes again from the outboxes.
         """
         self._running = False
+        self._closed = True
         tasks = [*self._consumers, *self._tasks]
         for task in tasks:
             task.cancel()
@@ -186,7 +188,7 @@ class InProcessBus:
         if in_transaction.get():
             raise AskInTransactionError(f"{operation.name} was asked while a transaction is open")
         queues = self._ask_queues.get(operation.service)
-        if queues is None:
+        if queues is None or self._closed:
             raise Unavailable(f"nobody answers {operation.name}")
         queue = queues[lane >= Lane.VERY_URGENT]
         if len(queue) >= MAX_WAITING_ITEMS:
