@@ -3,7 +3,7 @@
 # need them say loudly that they were left out.
 set -eu
 missing=""
-for tool in xmlsec1 openssl; do
+for tool in xmlsec1 openssl jose; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
 [ -n "$missing" ] || exit 0
