@@ -1,15 +1,17 @@
 """The register as routing sees it: an unchanging picture of one version, and what a caller may do in it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
-from typing import Self
+from typing import Self, TypeVar
 from uuid import UUID
 
 from shared.contracts.registry import AgencyEntry, Role, SystemEntry, SystemStatus
 
 READING_ROLES = (Role.READER, Role.RECEIVER)
+
+_KeyT = TypeVar("_KeyT")
+_EntryT = TypeVar("_EntryT")
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,13 @@ class Register:
         """
         new_agencies = {entry.key: entry for entry in agencies}
         new_systems = {entry.id: entry for entry in systems}
-        all_agencies = self.agencies
-        codes = self._codes
-        if new_agencies:
-            all_agencies = {**self.agencies, **new_agencies}
-            codes = _index_codes(all_agencies.values())
-        all_systems = self.systems
-        seals = self._seals
-        if new_systems:
-            all_systems = {**self.systems, **new_systems}
-            seals = _index_seals(all_systems.values())
-        return type(self)(version, MappingProxyType(all_agencies), MappingProxyType(all_systems), codes, seals)
+        return type(self)(
+            version,
+            {**self.agencies, **new_agencies},
+            {**self.systems, **new_systems},
+            _reindexed(self._codes, self.agencies, new_agencies, _codes_of),
+            _reindexed(self._seals, self.systems, new_systems, _seals_of),
+        )
 
     def find(self, code: str, at: datetime) -> AgencyEntry | None:
         """
@@ -130,18 +128,27 @@ class Mandate:
         return tuple(sorted(key for key in granted if self.may(key, *roles)))
 
 
-def _index_codes(entries: Iterable[AgencyEntry]) -> dict[str, tuple[UUID, ...]]:
-    codes: dict[str, tuple[UUID, ...]] = {}
-    for entry in entries:
-        for code in {entry.code, entry.code102} - {None, ""}:
-            upper = str(code).upper()
-            codes[upper] = (*codes.get(upper, ()), entry.key)
-    return codes
+def _reindexed(
+    index: Mapping[str, tuple[_KeyT, ...]],
+    before: Mapping[_KeyT, _EntryT],
+    changed: Mapping[_KeyT, _EntryT],
+    words_of: Callable[[_EntryT], set[str]],
+) -> Mapping[str, tuple[_KeyT, ...]]:
+    """Only what changed is looked at: going through all agencies for each page would hold up the event loop."""
+    fresh = dict(index)
+    for key, entry in changed.items():
+        former = before.get(key)
+        old, new = set() if former is None else words_of(former), words_of(entry)
+        for word in old - new:
+            fresh[word] = tuple(one for one in fresh[word] if one != key)
+        for word in new - old:
+            fresh[word] = (*fresh.get(word, ()), key)
+    return fresh
 
 
-def _index_seals(systems: Iterable[SystemEntry]) -> dict[str, tuple[str, ...]]:
-    seals: dict[str, tuple[str, ...]] = {}
-    for system in systems:
-        for seal in system.seals:
-            seals[seal.certificate_sha256] = (*seals.get(seal.certificate_sha256, ()), system.id)
-    return seals
+def _codes_of(agency: AgencyEntry) -> set[str]:
+    return {code.upper() for code in (agency.code, agency.code102) if code}
+
+
+def _seals_of(system: SystemEntry) -> set[str]:
+    return {seal.certificate_sha256 for seal in system.seals}
