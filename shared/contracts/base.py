@@ -24,7 +24,8 @@ class Contract(BaseModel):
     A shape on the bus. Unknown fields are ignored, so that two versions can run side by side.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Errors quote no input: they are logged, and it may hold secrets and names.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Lane(IntEnum):

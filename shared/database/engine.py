@@ -68,7 +68,11 @@ class Database:
         self.service = service
         self.faults = faults
         self.engine: AsyncEngine = create_async_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_WAIT_SECONDS, pool_pre_ping=False
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_SECONDS,
+            hide_parameters=True,  # an error is logged, and what was to be written may name people
         )
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 

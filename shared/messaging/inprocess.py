@@ -287,7 +287,7 @@ class InProcessBus:
                 except SimulatedCrash:
                     return
                 except Exception as error:  # noqa: BLE001 - whatever it was, the item must come again
-                    _logger.warning("event comes again", topic=item.type, attempt=attempt, error=repr(error))
+                    _logger.warning("event comes again", topic=item.type, attempt=attempt, error=type(error).__name__)
                     attempt += 1
                     pause = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**attempt)
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries, hides nothing

@@ -115,6 +115,12 @@ class Consumer:
                 )
             await transaction.commit()
         _logger.error(
-            "message failed", consumer=consumer, topic=item.type, attempts=attempts, dead=dead, error=repr(error)
+            "message failed",
+            consumer=consumer,
+            topic=item.type,
+            attempts=attempts,
+            dead=dead,
+            error=words,
+            exc_info=None if isinstance(error, Rejected) else error,
         )
         return dead

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import ClassVar
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import MetaData, func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from shared.clock import SystemClock
 from shared.contracts.base import Event, Lane
@@ -168,3 +170,16 @@ async def test_a_broken_connection_is_said_to_be_out_of_reach(store: Store) -> N
     with pytest.raises(Unavailable):
         async with store.begin() as uow:
             await uow.connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+async def test_an_error_of_the_database_does_not_quote_what_was_to_be_written(store: Store) -> None:
+    with pytest.raises(DBAPIError) as error:
+        async with store.read() as connection:
+            await connection.execute(text("SELECT 1 / (length(:name) - length(:name))"), {"name": "Nguyễn Văn A"})
+    assert "Nguyễn" not in str(error.value)
+
+
+def test_an_event_that_does_not_fit_is_not_quoted() -> None:
+    with pytest.raises(ValidationError) as error:
+        Counted.model_validate_json('{"number": "Nguyễn Văn A"}')
+    assert "Nguyễn" not in str(error.value)
