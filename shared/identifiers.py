@@ -68,13 +68,6 @@ def start_of_day(day: date) -> datetime:
     return datetime.combine(day, time.min, VIETNAM)
 
 
-def end_of_day(day: date) -> datetime:
-    """
-    Give the exclusive moment at which a last day of validity has ended: 24:00 in Vietnam.
-    """
-    return start_of_day(day + timedelta(days=1))
-
-
 class Uuid7Source:
     """
     Makes UUIDv7: 48 bits of milliseconds, then 12 bits that rise within a millisecond, then chance.

@@ -5,7 +5,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
-from shared.contracts.base import Contract, Event, Hint, Lane, Operation
+from shared.contracts.base import Contract, Hint, Lane, Operation
 from shared.messaging.item import Item
 
 RequestT = TypeVar("RequestT", bound=Contract)
@@ -81,10 +81,3 @@ class Bus(Protocol):
         """
         Hear hints of a kind; the handler must not block.
         """
-
-
-def topic_of(event: Event) -> str:
-    """
-    The topic an event is published under.
-    """
-    return type(event).topic
