@@ -1,4 +1,4 @@
-"""Documents, dispatches, receipts and idempotency keys."""
+"""Documents, dispatches and receipts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.repository import AnyRow
-from services.routing.tables import deliveries, dispatch_chunks, dispatches, documents, idempotency_keys
+from services.routing.tables import deliveries, dispatch_chunks, dispatches, documents
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,6 @@ class StoredDispatch:
     asked_sha256: str
     addressees_sha256: str
     body: str
-
-
-@dataclass(frozen=True)
-class StoredKey:
-    """
-    What an idempotency key was used for.
-    """
-
-    operation: str
-    request_sha256: str
-    result_id: UUID
 
 
 @dataclass(frozen=True)
@@ -134,39 +123,6 @@ async def addressees_so_far(connection: AsyncConnection, document_id: UUID) -> s
         dispatch_chunks.c.document_id == document_id, dispatch_chunks.c.requeued_delivery_id.is_(None)
     )
     return set((await connection.execute(statement)).scalars())
-
-
-async def find_key(connection: AsyncConnection, system_id: str, key: str) -> StoredKey | None:
-    """
-    Find what an idempotency key of a system was used for.
-    """
-    row = (
-        await connection.execute(
-            select(idempotency_keys.c.operation, idempotency_keys.c.request_sha256, idempotency_keys.c.result_id).where(
-                idempotency_keys.c.system_id == system_id, idempotency_keys.c.key == key
-            )
-        )
-    ).one_or_none()
-    return None if row is None else StoredKey(*row)
-
-
-async def add_key(connection: AsyncConnection, system_id: str, key: str, stored: StoredKey, at: datetime) -> bool:
-    """
-    Note what an idempotency key was used for; False when it was used before.
-    """
-    statement = (
-        insert_or_skip(idempotency_keys)
-        .values(
-            system_id=system_id,
-            key=key,
-            operation=stored.operation,
-            request_sha256=stored.request_sha256,
-            result_id=stored.result_id,
-            made_at=at,
-        )
-        .on_conflict_do_nothing()
-    )
-    return (await connection.execute(statement)).rowcount == 1
 
 
 async def read_document(connection: AsyncConnection, document_id: UUID) -> AnyRow | None:

@@ -1,17 +1,14 @@
 """Acknowledgement: the receiving system took the packet, or could not. At most one result in each series."""
 
-from hashlib import sha256
-
 from services.routing.domain.deliveries import REFUSED_BY_ADDRESSEE, RESULT_STATES, Result, check_acknowledgement
 from services.routing.domain.register import READING_ROLES, Mandate
 from services.routing.domain.states import Cause
-from services.routing.errors import AgencyNotYours, IdempotencyKeyReused
+from services.routing.errors import AgencyNotYours
 from services.routing.repository import deliveries as repository
-from services.routing.repository import documents as documents_repository
 from services.routing.repository.deliveries import Acknowledgement, Delivery
-from services.routing.repository.documents import StoredKey
 from services.routing.usecases.access import authorize, not_found
 from services.routing.usecases.context import Context
+from services.routing.usecases.keys import RequestKey
 from services.routing.usecases.steps import SignedEvidence, StepDetails, make_evidence, take_step
 from shared.contracts.registry import Role
 from shared.contracts.routing import Acknowledge, Acknowledged, DeliveryState
@@ -95,15 +92,10 @@ async def _answer_of_key(
     uow: UnitOfWork, mandate: Mandate, request: Acknowledge, delivery: Delivery
 ) -> Acknowledged | None:
     """Find the answer a copy of this very request got, whatever has become of the delivery since."""
-    if request.idempotency_key is None:
+    acknowledgement_id = await _key(mandate, request).find(uow.connection)
+    if acknowledgement_id is None:
         return None
-    stored = await documents_repository.find_key(uow.connection, mandate.system.id, request.idempotency_key)
-    if stored is None:
-        return None
-    if (stored.operation, stored.request_sha256) != (OPERATION, _request_digest(request)):
-        raise _key_reused()
-    earlier = await repository.read_acknowledgement_by_id(uow.connection, stored.result_id)
-    return _repeated(delivery, earlier)
+    return _repeated(delivery, await repository.read_acknowledgement_by_id(uow.connection, acknowledgement_id))
 
 
 def _repeated(delivery: Delivery, earlier: Acknowledgement) -> Acknowledged:
@@ -118,14 +110,9 @@ def _repeated(delivery: Delivery, earlier: Acknowledgement) -> Acknowledged:
     )
 
 
-def _key_reused() -> IdempotencyKeyReused:
-    return IdempotencyKeyReused(
-        "Idempotency-Key đã dùng cho yêu cầu khác. / This Idempotency-Key was used for another request."
-    )
-
-
-def _request_digest(request: Acknowledge) -> str:
-    return sha256(f"{request.delivery_id}\n{request.result}\n{request.reason}".encode()).hexdigest()
+def _key(mandate: Mandate, request: Acknowledge) -> RequestKey:
+    said = f"{request.delivery_id}\n{request.result}\n{request.reason}"
+    return RequestKey(mandate.system.id, request.idempotency_key, OPERATION, said)
 
 
 def _details(context: Context, mandate: Mandate, request: Acknowledge, result: Result) -> StepDetails:
@@ -152,12 +139,8 @@ async def _record(
     to_state: DeliveryState = RESULT_STATES[result]
     await take_step(context, uow, [delivery], to_state, _CAUSES[result], details, evidence={delivery.id: evidence})
     acknowledgement_id = context.new_id()
-    if request.idempotency_key is not None:
-        key = StoredKey(OPERATION, _request_digest(request), acknowledgement_id)
-        if not await documents_repository.add_key(
-            uow.connection, mandate.system.id, request.idempotency_key, key, details.at
-        ):
-            raise _key_reused()
+    if not await _key(mandate, request).take(uow.connection, acknowledgement_id, details.at):
+        raise Unavailable("a copy of this request is being answered at this moment")
     await repository.add_acknowledgement(
         uow.connection,
         {

@@ -2,23 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
-from uuid import UUID
 
 from services.routing.domain.deliveries import illegal_step
 from services.routing.domain.register import READING_ROLES, Mandate
 from services.routing.domain.statuses import check_description, content_digest
-from services.routing.errors import IdempotencyKeyReused
 from services.routing.repository import AnyRow
 from services.routing.repository import deliveries as deliveries_repository
-from services.routing.repository import documents as documents_repository
 from services.routing.repository import statuses as repository
 from services.routing.repository.deliveries import Delivery
-from services.routing.repository.documents import StoredKey
 from services.routing.usecases.access import authorize, not_found
 from services.routing.usecases.acknowledge import check_receiver
 from services.routing.usecases.context import Context
+from services.routing.usecases.keys import RequestKey
 from shared.contracts.base import Lane
 from shared.contracts.routing import (
     ChooseDelivery,
@@ -46,6 +42,11 @@ class _Said:
     mandate: Mandate
     content_sha256: str
     now: datetime
+
+    @property
+    def key(self) -> RequestKey:
+        said = f"{self.request.delivery_id}\n{self.content_sha256}"
+        return RequestKey(self.mandate.system.id, self.request.idempotency_key, OPERATION, said)
 
     @property
     def staff(self) -> dict[str, Any] | None:
@@ -136,44 +137,19 @@ async def _record(context: Context, uow: UnitOfWork, delivery: Delivery, said: _
         )
         uow.outbox.add(StatusesReported(items=(fact,)), lane=Lane(delivery.lane))
         context.hint_after_commit(uow, {delivery.sender_key, delivery.mailbox_key})
-    await _take_key(uow, said, row.id)
+    # A copy that took the key since we looked has found the same status.
+    await said.key.take(uow.connection, row.id, said.now)
     return StatusReported(created=created, status=_view(mandate, row))
 
 
 async def _answer_of_key(uow: UnitOfWork, said: _Said) -> StatusReported | None:
-    if said.request.idempotency_key is None:
+    status_id = await said.key.find(uow.connection)
+    if status_id is None:
         return None
-    stored = await documents_repository.find_key(uow.connection, said.mandate.system.id, said.request.idempotency_key)
-    if stored is None:
-        return None
-    if (stored.operation, stored.request_sha256) != (OPERATION, _request_digest(said)):
-        raise _key_reused()
-    row = await repository.read_status(uow.connection, stored.result_id)
+    row = await repository.read_status(uow.connection, status_id)
     if row is None:
-        raise RuntimeError(f"the status {stored.result_id} of an idempotency key is gone")
+        raise RuntimeError(f"the status {status_id} of an idempotency key is gone")
     return StatusReported(created=False, status=_view(said.mandate, row))
-
-
-async def _take_key(uow: UnitOfWork, said: _Said, status_id: UUID) -> None:
-    key = said.request.idempotency_key
-    if key is None:
-        return
-    mine = StoredKey(OPERATION, _request_digest(said), status_id)
-    if not await documents_repository.add_key(uow.connection, said.mandate.system.id, key, mine, said.now):
-        # Taken between our look and now: by the same request, which found the same status, or by another.
-        theirs = await documents_repository.find_key(uow.connection, said.mandate.system.id, key)
-        if theirs != mine:
-            raise _key_reused()
-
-
-def _key_reused() -> IdempotencyKeyReused:
-    return IdempotencyKeyReused(
-        "Idempotency-Key đã dùng cho yêu cầu khác. / This Idempotency-Key was used for another request."
-    )
-
-
-def _request_digest(said: _Said) -> str:
-    return sha256(f"{said.request.delivery_id}\n{said.content_sha256}".encode()).hexdigest()
 
 
 def _view(mandate: Mandate, row: AnyRow) -> StatusView:

@@ -13,21 +13,20 @@ from services.routing.errors import (
     AddresseesRefused,
     AgencyNotYours,
     DocumentIdReused,
-    IdempotencyKeyReused,
     SenderNotYours,
     SignerNotBound,
 )
 from services.routing.repository import documents as repository
-from services.routing.repository.documents import EarlierDocument, StoredDispatch, StoredKey
+from services.routing.repository.documents import EarlierDocument, StoredDispatch
 from services.routing.usecases import checks
 from services.routing.usecases.access import authorize
 from services.routing.usecases.checks import ReadDocument
 from services.routing.usecases.context import Context
+from services.routing.usecases.keys import RequestKey
 from shared.contracts.registry import AgencyEntry
 from shared.contracts.routing import DocumentAccepted, DocumentRefused, SubmitDocument, Submitted
 from shared.contracts.signing import VerificationReport
 from shared.errors import FieldError, Rejected, Unavailable
-from shared.outbox import UnitOfWork
 from shared.telemetry import get_logger
 
 OPERATION = "submit_document"
@@ -190,7 +189,8 @@ async def _write(context: Context, accepted: _Accepted) -> Submitted | None:
     acceptance, document, sender = accepted.acceptance, accepted.document, accepted.sender
     body = acceptance.answer(accepted.receipt)
     async with context.store.begin() as uow:
-        if not await _take_key(context, uow, accepted.mandate, accepted.request, acceptance.dispatch_id):
+        key = _key(accepted.mandate, accepted.request)
+        if not await key.take(uow.connection, acceptance.dispatch_id, context.clock.now()):
             return None
         is_new = await repository.add_document(uow.connection, _document_row(accepted))
         if not is_new:
@@ -294,13 +294,12 @@ async def _answer_of_key(context: Context, mandate: Mandate, request: SubmitDocu
     if request.idempotency_key is None:
         return None
     async with context.store.read() as connection:
-        stored = await repository.find_key(connection, mandate.system.id, request.idempotency_key)
-        if stored is None:
+        dispatch_id = await _key(mandate, request).find(connection)
+        if dispatch_id is None:
             return None
-        _check_key(stored, request)
-        dispatch = await repository.read_dispatch(connection, stored.result_id)
+        dispatch = await repository.read_dispatch(connection, dispatch_id)
     if dispatch is None:
-        raise RuntimeError(f"the answer {stored.result_id} of an idempotency key is gone")
+        raise RuntimeError(f"the answer {dispatch_id} of an idempotency key is gone")
     return Submitted(created=False, document_id=dispatch.document_id, body=dispatch.body)
 
 
@@ -310,31 +309,15 @@ async def _repeat(
     """Answer with the stored bytes, and remember a key that came with them."""
     if request.idempotency_key is not None:
         async with context.store.begin() as uow:
-            if not await _take_key(context, uow, mandate, request, same.id):
+            if not await _key(mandate, request).take(uow.connection, same.id, context.clock.now()):
                 return None
             await uow.commit()
     return Submitted(created=False, document_id=same.document_id, body=same.body)
 
 
-async def _take_key(
-    context: Context, uow: UnitOfWork, mandate: Mandate, request: SubmitDocument, dispatch_id: UUID
-) -> bool:
-    if request.idempotency_key is None:
-        return True
-    stored = StoredKey(OPERATION, _request_digest(request), dispatch_id)
-    key = request.idempotency_key
-    return await repository.add_key(uow.connection, mandate.system.id, key, stored, context.clock.now())
-
-
-def _check_key(stored: StoredKey, request: SubmitDocument) -> None:
-    if (stored.operation, stored.request_sha256) != (OPERATION, _request_digest(request)):
-        raise IdempotencyKeyReused(
-            "Idempotency-Key đã dùng cho yêu cầu khác. / This Idempotency-Key was used for another request."
-        )
-
-
-def _request_digest(request: SubmitDocument) -> str:
-    return sha256("\n".join((request.packet_sha256, *sorted(request.addressees))).encode()).hexdigest()
+def _key(mandate: Mandate, request: SubmitDocument) -> RequestKey:
+    said = "\n".join((request.packet_sha256, *sorted(request.addressees)))
+    return RequestKey(mandate.system.id, request.idempotency_key, OPERATION, said)
 
 
 async def _publish_refusal(context: Context, mandate: Mandate, request: SubmitDocument, refusal: Rejected) -> None:
