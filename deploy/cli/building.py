@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from deploy.embedded.papers import seal_of
 from shared.client import Credential
 from shared.contracts.base import Lane
 from shared.edxml import (
@@ -18,7 +19,6 @@ from shared.edxml import (
     MessageHeader,
     Organisation,
     OtherInfo,
-    PartDigest,
     Promulgation,
     Signer,
     TraceHeader,
@@ -26,7 +26,6 @@ from shared.edxml import (
     write_packet,
 )
 from shared.identifiers import VIETNAM
-from shared.xmldsig import sign_parts
 
 
 @dataclass(frozen=True)
@@ -83,14 +82,5 @@ class Draft:
         sources = [AttachmentSource(file=path, name=path.name) for path in self.files]
         hop = TraceHeader(organ_id=self.sender, at=self.promulgated_at.replace(microsecond=0))
         trace = TraceHeaderList(traces=(hop,), business=Business(type=0))
-        if credential is None:
-            write_packet(header, sources, out, trace=trace)
-            return header
-        key = credential.seal_key()
-        certificate, *chain = credential.seal_certificates()
-
-        def seal(parts: Sequence[PartDigest]) -> bytes:
-            return sign_parts(parts, key, certificate, chain)
-
-        write_packet(header, sources, out, trace=trace, seal=seal)
+        write_packet(header, sources, out, trace=trace, seal=None if credential is None else seal_of(credential))
         return header

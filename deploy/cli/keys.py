@@ -4,15 +4,11 @@ Where a system's private keys lie: beside its credential file, readable by their
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deploy.cli.errors import LocalProblem
-from shared.client import key_to_pem, make_key, write_private
-
-PURPOSES: Final = ("seal", "auth")
+from shared.client.keys import PURPOSES, keep_key
 
 
 @dataclass(frozen=True)
@@ -41,23 +37,14 @@ class KeyFolder:
         Raises:
             LocalProblem: A file that is there is no such key.
         """
-        keys = {}
-        for purpose, name in self.names().items():
-            path = self.folder / name
-            if not path.exists():
-                write_private(path, key_to_pem(make_key()))
-            keys[purpose] = _read(path)
-        return keys
+        return {purpose: _keep(self.folder / name) for purpose, name in self.names().items()}
 
 
-def _read(path: Path) -> ec.EllipticCurvePrivateKey:
+def _keep(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        return keep_key(path)
+    except ValueError:
         raise LocalProblem(
             f"{path} không phải khóa P-256. / {path} is no P-256 key.",
             remedy="Dời tệp đi rồi làm lại. / Move the file away and try again.",
-        )
-    return key
+        ) from None

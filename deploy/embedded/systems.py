@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from shared.client import Call, Credential, Rejected, Transport, key_to_pem, make_key, write_private
+from shared.client import Call, Credential, Rejected, Transport
+from shared.client.keys import PURPOSES, keep_key
 from shared.client.registration import Issued, assemble, key_requests
 from shared.client.trust import read_anchors
 from shared.contracts.registry import Role
-
-PURPOSES: Final = ("seal", "auth")
 
 
 async def ensure_system(
@@ -45,15 +42,8 @@ async def ensure_system(
     if file.exists():
         return Credential.read(file)
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    keys: dict[str, ec.EllipticCurvePrivateKey] = {}
-    for purpose in PURPOSES:
-        path = place / f"{purpose}.pem"
-        if not path.exists():
-            write_private(path, key_to_pem(make_key()))
-        key = load_pem_private_key(path.read_bytes(), password=None)
-        if isinstance(key, ec.EllipticCurvePrivateKey):  # it is one of ours, so it is
-            keys[purpose] = key
-    requests = key_requests(keys, system_id)
+    key_files = {purpose: f"{purpose}.pem" for purpose in PURPOSES}
+    requests = key_requests({purpose: keep_key(place / name) for purpose, name in key_files.items()}, system_id)
     body = {
         "system_id": system_id,
         "name": name,
@@ -74,7 +64,7 @@ async def ensure_system(
         url=node.url,
         issuer=await node.issuer(),
         anchors=anchors,
-        key_files={purpose: f"{purpose}.pem" for purpose in PURPOSES},
+        key_files=key_files,
     )
     credential.write(file)
     return Credential.read(file)
