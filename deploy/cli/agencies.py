@@ -14,6 +14,8 @@ from shared.contracts.registry import AgencyEntry, AgencyPage, ImportReport
 
 app = typer.Typer(no_args_is_help=True, help="Danh bạ cơ quan. / The directory of agencies.")
 
+_COLUMNS = ("Mã / Code", "Mã cũ / Old", "Tên / Name", "Cấp / Level", "Trực thuộc / Under", "Nút / Node")
+
 
 @app.command(
     "import",
@@ -94,7 +96,7 @@ def list_agencies(
         print_json(page)
         return
     rows = [(one.code, one.code102, one.name, one.level, one.parent, one.serving_node) for one in page.items]
-    terminal.print(table("", ("Mã", "Mã cũ", "Tên", "Cấp", "Trực thuộc", "Nút"), rows))
+    terminal.print(table("", _COLUMNS, rows))
     if page.next_cursor:
         say("Còn nữa; thu hẹp hoặc tăng --limit.", "There are more; narrow the search or raise --limit.")
 

@@ -59,7 +59,15 @@ def list_failed(
         (one.delivery_id, one.sender, one.agency, one.series, one.reason_code, one.reason, local_time(one.failed_at))
         for one in page.items
     ]
-    columns = ("Mã lượt nhận", "Nơi gửi", "Nơi nhận", "Lần", "Mã lỗi", "Lý do", "Lúc")
+    columns = (
+        "Mã lượt nhận / Delivery",
+        "Nơi gửi / From",
+        "Nơi nhận / To",
+        "Lần / Series",
+        "Mã lỗi / Code",
+        "Lý do / Reason",
+        "Lúc / At",
+    )
     terminal.print(table("", columns, rows))
 
 
@@ -94,7 +102,8 @@ def _act_on_failed(context: typer.Context, act: str, ids: list[UUID], reason: st
             ("✗" if one.code else "✓", one.delivery_id, state_name(one.state), one.code, one.detail)
             for one in results.items
         ]
-        terminal.print(table("", ("", "Mã lượt nhận", "Trạng thái", "Mã lỗi", "Chi tiết"), rows))
+        columns = ("", "Mã lượt nhận / Delivery", "Trạng thái / State", "Mã lỗi / Code", "Chi tiết / Detail")
+        terminal.print(table("", columns, rows))
     if any(one.code for one in results.items):
         raise typer.Exit(ExitCode.REFUSED)
 
@@ -117,7 +126,8 @@ def list_dead(context: typer.Context, as_json: AsJson = False) -> None:
         (one.service, one.message_id, one.topic, one.attempts, one.error, local_time(one.died_at))
         for one in found.items
     ]
-    terminal.print(table("", ("Dịch vụ", "Mã", "Chủ đề", "Lần thử", "Lỗi", "Lúc"), rows))
+    columns = ("Dịch vụ / Service", "Mã / Id", "Chủ đề / Topic", "Lần thử / Tries", "Lỗi / Error", "Lúc / At")
+    terminal.print(table("", columns, rows))
     if found.unavailable:
         say(f"Không hỏi được: {', '.join(found.unavailable)}.", "These services did not answer.")
 

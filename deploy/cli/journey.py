@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from deploy.cli.connections import AsJson, CredentialFile, Place, example, place_of, wait_for
-from deploy.cli.output import STATE_NAMES, local_time, print_json, say, status_name, terminal
+from deploy.cli.output import STATE_NAMES, STATUS_NAMES, local_time, print_json, say, status_name, terminal
 from shared.contracts.routing import Journey, JourneyEntry
 
 _KINDS = {
@@ -63,13 +63,19 @@ def lines_of(entry: JourneyEntry) -> list[str]:
     lines = [f"{mark} {local_time(entry.at)}{who}  {escape(_what(entry))}"]
     if entry.kind == "dispatched" and entry.detail:
         lines.append(f"│   {escape(entry.detail)} nơi nhận / addressees")
-    elif entry.detail:
+    elif entry.detail and not _is_said_already(entry):
         lines.append(f"│   {escape(entry.detail)}")
     if entry.by:
         lines.append(f"│   bởi / by {escape(entry.by)}")
     if entry.evidence_id:
         lines.append(f"│   [dim]chứng cứ / evidence {entry.evidence_id}[/dim]")
     return lines
+
+
+def _is_said_already(entry: JourneyEntry) -> bool:
+    # The heading has the document's own identifier; many systems describe a status by its name.
+    name = STATUS_NAMES.get(entry.code or "")
+    return entry.kind == "accepted" or (entry.kind == "status" and (entry.detail or "").casefold() == name)
 
 
 def _what(entry: JourneyEntry) -> str:

@@ -69,7 +69,16 @@ def inbox(
         )
         for one in page.items
     ]
-    columns = ("Độ khẩn", "Nơi gửi", "Số/ký hiệu", "Trích yếu", "Trạng thái", "Đến lúc", "Cho", "Mã lượt nhận")
+    columns = (
+        "Độ khẩn / Lane",
+        "Nơi gửi / From",
+        "Số/ký hiệu / Code",
+        "Trích yếu / Subject",
+        "Trạng thái / State",
+        "Đến lúc / At",
+        "Cho / To",
+        "Mã lượt nhận / Delivery",
+    )
     terminal.print(table("", columns, rows))
     if page.next_cursor:
         say("Còn nữa; tăng --limit.", "There are more; raise --limit.")

@@ -65,7 +65,8 @@ def main() -> None:
     Run the command.
     """
     try:
-        app()
+        # Started as `python -m deploy.cli` by the wrapper in bin/, which would be no name to give people.
+        app(prog_name="axis")
     except Exception:  # noqa: BLE001  (a defect must not end with a code that blames the input)
         sys.excepthook(*sys.exc_info())
         sys.exit(ExitCode.DEFECT)

@@ -9,9 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from shared.contracts.base import Lane
 from shared.contracts.registry import RegistrationStatus, RegistrationView
@@ -19,6 +22,9 @@ from shared.identifiers import VIETNAM
 
 terminal = Console(highlight=False)
 problems = Console(stderr=True, highlight=False)
+
+_UNBOUNDED = 100_000
+"""Columns; wider than anything we print, to learn how wide a table would like to be."""
 
 LANE_NAMES = {
     Lane.ORDINARY: "thường",
@@ -91,19 +97,63 @@ def show_registration(view: RegistrationView) -> None:
         terminal.print(f"  {line}", markup=False, soft_wrap=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+class Listing:
     """
-    Make a table; every cell is taken as plain text.
+    Rows under headings; where the window is too narrow to keep every word in one piece, a paragraph for each row.
+
+    Attributes:
+        columns: Headings.
+        rows: Cells, each taken as plain text.
     """
-    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    lines = [tuple(row) for row in rows]
-    for number, column in enumerate(columns):
-        # Identifiers are there to be copied, so they stay in one piece; anything else wraps rather than loses its end.
-        whole = any(isinstance(line[number], UUID) for line in lines)
-        made.add_column(column, overflow="fold", no_wrap=whole)
-    for row in lines:
-        made.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
-    return made
+
+    def __init__(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        self.title = title
+        self.columns = tuple(columns)
+        self.rows = [tuple(row) for row in rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self.rows:
+            yield Text("Không có gì. / Nothing.")
+            return
+        made = self._table()
+        needed = Measurement.get(console, options.update_width(_UNBOUNDED), made).minimum
+        if needed <= options.max_width:
+            yield made
+            return
+        for row in self.rows:
+            yield from self._paragraph(row)
+
+    def _table(self) -> Table:
+        made = Table(title=self.title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+        for number, column in enumerate(self.columns):
+            # Identifiers are there to be copied, so they stay in one piece; anything else wraps at spaces.
+            whole = any(isinstance(row[number], UUID) for row in self.rows)
+            made.add_column(column, overflow="fold", no_wrap=whole)
+        for row in self.rows:
+            made.add_row(*(escape(_text(cell)) for cell in row))
+        return made
+
+    def _paragraph(self, row: tuple[object, ...]) -> RenderResult:
+        head = next((number for number, cell in enumerate(row) if isinstance(cell, UUID)), 0)
+        yield Text(f"{self.columns[head]}: ", style="dim").append(_text(row[head]), style="not dim bold")
+        rest = Text()
+        for number, (column, cell) in enumerate(zip(self.columns, row, strict=True)):
+            if number == head or not _text(cell):
+                continue
+            rest.append(" · " if rest else "", style="dim").append(f"{column}: " if column else "", style="dim")
+            rest.append(_text(cell))
+        yield Padding(rest, (0, 0, 0, 2))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Listing:
+    """
+    Make a table that stays readable in a narrow window; every cell is taken as plain text.
+    """
+    return Listing(title, columns, rows)
+
+
+def _text(cell: object) -> str:
+    return "" if cell is None else str(cell)
 
 
 def local_time(moment: datetime | None) -> str:

@@ -74,7 +74,14 @@ async def _watch(place: Place) -> None:
 def _picture(found: Queues) -> Group:
     lanes = table(
         "",
-        ("Làn / Lane", "Chờ", "Nơi nhận chờ", "Đang chuyển", "Chờ lâu nhất (s)", "Tạm dừng / Paused"),
+        (
+            "Làn / Lane",
+            "Chờ / Waiting",
+            "Nơi nhận / Addressees",
+            "Đang chuyển / In flight",
+            "Lâu nhất / Oldest (s)",
+            "Tạm dừng / Paused",
+        ),
         [
             (
                 f"{int(one.lane)} {LANE_NAMES[one.lane]}",

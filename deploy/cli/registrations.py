@@ -42,7 +42,15 @@ def list_registrations(
         )
         for one in page.items
     ]
-    columns = ("Mã / Id", "Trạng thái", "Hệ thống", "Tên", "Cơ quan", "Liên hệ", "Lúc")
+    columns = (
+        "Mã / Id",
+        "Trạng thái / Status",
+        "Hệ thống / System",
+        "Tên / Name",
+        "Cơ quan / Agencies",
+        "Liên hệ / Contact",
+        "Lúc / At",
+    )
     terminal.print(table("", columns, rows))
 
 

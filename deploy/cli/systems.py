@@ -148,7 +148,15 @@ def list_systems(context: typer.Context, as_json: AsJson = False) -> None:
         (one.id, one.name, one.dialect, one.status.value, len(one.grants), len(one.credentials), len(one.seals))
         for one in systems
     ]
-    columns = ("Mã / Id", "Tên / Name", "Giao thức", "Trạng thái", "Quyền / Grants", "Kết nối", "Con dấu / Seals")
+    columns = (
+        "Mã / Id",
+        "Tên / Name",
+        "Giao thức / Dialect",
+        "Trạng thái / Status",
+        "Quyền / Grants",
+        "Kết nối / Credentials",
+        "Con dấu / Seals",
+    )
     terminal.print(table("", columns, rows))
 
 

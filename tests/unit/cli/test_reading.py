@@ -1,15 +1,18 @@
 import json
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from pydantic import SecretStr
+from rich.console import Console
 from typer.testing import Result
 
 from deploy.cli.journey import lines_of
 from deploy.cli.mailbox import arrivals
+from deploy.cli.output import table
 from shared.client import AxisClient, Credential
 from shared.contracts.routing import JourneyEntry
 from shared.testing.node import URL, Node
@@ -115,3 +118,42 @@ def test_queues_are_printed_for_scripts(axis: Axis, node: Node) -> None:
 
     assert json.loads(axis("queues", "--json").stdout)["unopened"] == 700
     assert "hỏa tốc hẹn giờ" in axis("queues", "--once").stdout
+
+
+def test_a_narrow_window_gets_a_paragraph_for_each_row_and_whole_words() -> None:
+    rows = [(UUID(int=number), "Về việc [thử] nghiệm", "12/BC-UBND", None) for number in (1, 2)]
+    shown = table("", ("Mã / Id", "Trích yếu / Subject", "Số / Code", "Ghi chú / Note"), rows)
+
+    def printed(width: int) -> list[str]:
+        out = StringIO()
+        Console(width=width, file=out, color_system=None).print(shown)
+        return [line.rstrip() for line in out.getvalue().splitlines()]
+
+    assert printed(100)[0].split()[:3] == ["Mã", "/", "Id"]
+    assert len(printed(100)) == 1 + len(rows)
+    assert printed(60) == [
+        "Mã / Id: 00000000-0000-0000-0000-000000000001",
+        "  Trích yếu / Subject: Về việc [thử] nghiệm · Số / Code:",
+        "  12/BC-UBND",
+        "Mã / Id: 00000000-0000-0000-0000-000000000002",
+        "  Trích yếu / Subject: Về việc [thử] nghiệm · Số / Code:",
+        "  12/BC-UBND",
+    ]
+
+
+def test_a_table_without_rows_says_so() -> None:
+    out = StringIO()
+    Console(width=80, file=out).print(table("", ("Mã / Id",), []))
+
+    assert "Không có gì. / Nothing." in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"kind": "status", "code": "05", "detail": "Đang xử lý"},
+        {"kind": "accepted", "detail": "H43.31.01,2024/12/31,1/UBND"},
+    ],
+)
+def test_a_step_of_a_journey_says_nothing_twice(entry: dict[str, Any]) -> None:
+    assert len(lines_of(JourneyEntry(at=MOMENT, **entry))) == 1
