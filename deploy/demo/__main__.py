@@ -38,8 +38,14 @@ class Stage:
         self.console = console
         self.seconds: dict[str, float] = {}
 
+    def note(self, vi: str, en: str) -> None:
+        """
+        Say what a part brought, in both languages.
+        """
+        self.console.print(f"     {vi}\n     [dim]{en}[/]")
+
     @contextmanager
-    def part(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    def part(self, vi: str, en: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """
         Show one part while it runs; yields a way to report how far it has come.
         """
@@ -47,17 +53,20 @@ class Stage:
         if total is not None:
             columns += [BarColumn(), MofNCompleteColumn()]
         begun = time.monotonic()
-        with Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True) as progress:
-            task = progress.add_task(name, total=total)
+        # Where nobody watches (a pipe, a log) only the line at the end is written.
+        watched = self.console.is_terminal
+        columns.append(TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True, disable=not watched) as progress:
+            task = progress.add_task(vi, total=total)
             yield lambda done: progress.update(task, completed=done)
-        self.seconds[name] = time.monotonic() - begun
-        self.console.print(f"[green]✔[/] {name} [dim]{self.seconds[name]:.1f} s[/]")
+        taken = self.seconds[f"{vi}\n[dim]{en}[/]"] = time.monotonic() - begun
+        self.console.print(f"[green]✔[/] {vi} [dim]({taken:.1f} s)\n     {en}[/]")
 
-    async def play(self, name: str, work: Awaitable[T]) -> T:
+    async def play(self, vi: str, en: str, work: Awaitable[T]) -> T:
         """
         Play one part without a measure.
         """
-        with self.part(name):
+        with self.part(vi, en):
             return await work
 
 
@@ -71,7 +80,7 @@ async def play(console: Console, folder: Path) -> int:
     stage, ledger, home = Stage(console), Ledger(), Home(folder)
     init_home(folder, node_id="H43", port=0, admin_port=0)
     node = Node(home, passing=True)
-    await stage.play("Khởi động nút H43: PostgreSQL, bus, các dịch vụ / Start node H43", node.start())
+    await stage.play("Khởi động nút H43: PostgreSQL, bus, các dịch vụ", "Start node H43", node.start())
     try:
         cast = await open_cast(node)
         try:
@@ -79,42 +88,52 @@ async def play(console: Console, folder: Path) -> int:
         finally:
             await cast.close()
     finally:
-        await stage.play("Dừng nút, dọn sạch / Stop the node and clean up", node.stop())
+        await stage.play("Dừng nút, dọn sạch", "Stop the node and clean up", node.stop())
 
 
 async def _play_acts(stage: Stage, ledger: Ledger, cast: Cast) -> int:
     console = stage.console
-    await stage.play("Nhập danh mục cơ quan thật / Import the real agencies", import_agencies(cast))
+    await stage.play("Nhập danh mục cơ quan thật", "Import the real agencies", import_agencies(cast))
     count = cast.imported
-    console.print(
-        f"  {count['central']} bộ, ngành; {count['province']} tỉnh với {count['department']} sở, ban, ngành; "
-        f"{count['district']} huyện; {count['commune']} xã"
+    stage.note(
+        f"{count['central']} bộ, ngành; {count['province']} tỉnh với {count['department']} sở, ban, ngành; "
+        f"{count['district']} huyện; {count['commune']} xã",
+        f"{count['central']} ministries, {count['province']} province with {count['department']} departments, "
+        f"{count['district']} districts, {count['commune']} communes",
     )
-    await stage.play("Cấp khóa, chứng thư số, thông tin kết nối / Keys, certificates, credentials", _hire(cast))
+    await stage.play("Cấp khóa, chứng thư số, thông tin kết nối", "Keys, certificates, credentials", _hire(cast))
     sent = await stage.play(
-        "1. Xã gửi văn bản đã ký tới huyện, sở, tỉnh, bộ / A commune sends to four levels",
+        "1. Xã gửi văn bản đã ký tới huyện, sở, tỉnh, bộ",
+        "A commune sends a sealed document to four levels",
         acts.first_letter(cast, ledger),
     )
     await stage.play(
-        "2. Nơi nhận kiểm tra chữ ký, tiếp nhận, báo trạng thái / Addressees check, acknowledge, report",
+        "2. Nơi nhận kiểm tra chữ ký, tiếp nhận, báo trạng thái",
+        "Addressees check the signature, acknowledge, report statuses",
         acts.answers(cast, ledger, sent),
     )
-    name = "3. Hỏa tốc của tỉnh giữa 200 văn bản thường / An urgent circular amid 200 ordinary documents"
-    with stage.part(name, acts.ORDINARY_DOCUMENTS) as progress:
+    with stage.part(
+        "3. Hỏa tốc của tỉnh giữa 200 văn bản thường",
+        "The province's urgent circular amid 200 ordinary documents",
+        acts.ORDINARY_DOCUMENTS,
+    ) as progress:
         urgent = await acts.circular(cast, ledger, progress)
-    console.print(
-        f"  Hỏa tốc đứng đầu {urgent['mailboxes']} hộp thư sau {urgent['seconds']:.2f} s, "
-        f"khi {urgent['still_posting']} văn bản thường còn đang gửi / first in every mailbox"
+    stage.note(
+        f"Hỏa tốc đứng đầu {urgent['mailboxes']} hộp thư sau {urgent['seconds']:.2f} s, "
+        f"{urgent['still_posting']} văn bản thường còn chờ gửi",
+        f"First in all {urgent['mailboxes']} mailboxes, with {urgent['still_posting']} ordinary documents yet to send",
     )
     total = ledger.deliveries_expected - sum(ledger.received.values())
-    with stage.part("   Mọi nơi nhận lấy và xác nhận / Everyone fetches and acknowledges", total) as progress:
+    with stage.part("   Mọi nơi nhận lấy và xác nhận", "Everyone fetches and acknowledges", total) as progress:
         await acts.empty_mailboxes(cast, ledger, total, progress)
     await stage.play(
-        "4. Máy nhận chết giữa chừng; máy gửi mất câu trả lời / A client dies, a sender loses the answer",
+        "4. Máy nhận chết giữa chừng; máy gửi mất câu trả lời",
+        "A client dies before it acknowledges; a sender loses the answer",
         acts.accidents(cast, ledger),
     )
     await stage.play(
-        "5. Giả mạo, thu hồi chứng thư, sai nơi nhận, MẬT, trùng mã / Forged, revoked, unknown, secret, reused",
+        "5. Từ chối: giả mạo, đã thu hồi, sai nơi nhận, MẬT, trùng mã",
+        "Refused: forged, revoked, unknown addressees, secret, id reused",
         acts.refusals(cast, ledger),
     )
     console.print()
@@ -130,7 +149,7 @@ async def _play_acts(stage: Stage, ledger: Ledger, cast: Cast) -> int:
 
 async def _show_journey(console: Console, cast: Cast, sent: SentDocument) -> None:
     journey = await cast[COMMUNE].client.journey(sent.document_id)
-    console.print(f"[bold]Hành trình một văn bản / journey of one document: {journey.sender_document_id}[/]")
+    console.print(f"[bold]Hành trình một văn bản / Journey of one document[/]\n{journey.sender_document_id}")
     for entry in journey.items:
         for line in lines_of(entry):
             console.print(line, soft_wrap=True)
@@ -157,7 +176,7 @@ def _table(ledger: Ledger) -> Table:
 
 
 def _times(stage: Stage) -> Table:
-    table = Table(title="Thời gian / How long each part took", title_justify="left", show_header=False)
+    table = Table(title="Thời gian / Time of each part", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, seconds in stage.seconds.items():
