@@ -40,7 +40,7 @@ demo: $(VENV)/.runtime  ## play a full exchange on four levels in a temporary fo
 
 .PHONY: run
 run: $(VENV)/.runtime  ## start a node that stays, with an echo agency; Ctrl-C stops it
-	@$(BIN)/axis init
+	@$(BIN)/axis init --json > /dev/null
 	@$(BIN)/axis run --echo
 
 .PHONY: check

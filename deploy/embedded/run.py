@@ -139,9 +139,10 @@ def _explain(console: Console, node: Node, packet: Path, curl: Path) -> None:
     send = f'-H "Content-Type: application/edxml+xml" --data-binary @{shlex.quote(str(packet))} {url}/v1/documents'
     lines = (
         f"TOKEN=$({ask_token} | {pick})",
-        f"curl -sS {bearer} {send}",
-        f"curl -sS {bearer} {url}/v1/documents",
-        f'curl -sS {bearer} "{url}/v1/inbox?wait=20"',
+        # Answers are one line of JSON; without a line end the prompt would stick to it.
+        f"curl -sSw '\\n' {bearer} {send}",
+        f"curl -sSw '\\n' {bearer} {url}/v1/documents",
+        f"curl -sSw '\\n' {bearer} \"{url}/v1/inbox?wait=20\"",
     )
     console.print(f"\nCơ quan phản hồi / echo agency: [bold]{ECHO_CODE}[/] {ECHO_NAME}")
     console.print("Thử ngay, dán từng dòng / try it, line by line:\n")

@@ -119,7 +119,7 @@ def lock_folder(folder: Path) -> IO[str]:
         handle.close()
         raise NodeError(
             f"Another process is using the database in {folder}.",
-            remedy="Stop the node that runs there first, or choose another home.",
+            remedy="A node runs there already? Stop it with Ctrl-C first, or choose another folder with --home.",
         ) from error
     return handle
 

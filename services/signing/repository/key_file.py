@@ -63,7 +63,8 @@ def open_key_file(path: Path, passphrase_file: Path, *, production: bool) -> Key
     """
     if production:
         raise KeyStoreUnusable("keys in a file are for development; production needs a hardware module")
-    warnings.warn(f"the node's keys are in the file {path}", DevelopmentModeWarning, stacklevel=2)
+    said = f"Khóa của nút nằm trong tệp, chỉ để thử nghiệm / keys in a file, for trying things out only: {path}"
+    warnings.warn(said, DevelopmentModeWarning, stacklevel=2)
     keys = _decrypt(_read_private(path), _read_passphrase(passphrase_file))
     missing = [role.value for role in Role if not any(key.role is role for key in keys)]
     if missing:
