@@ -1,13 +1,15 @@
 """What the registry answers, publishes and hints."""
 
+import hashlib
 from datetime import date
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
+import rfc8785
 from pydantic import Field
 
-from shared.contracts.base import Contract, Event, Health, Hint, Moment, Nothing, Operation
+from shared.contracts.base import MAX_ITEMS, Contract, Event, Health, Hint, Moment, Nothing, Operation
 
 
 class Scope(StrEnum):
@@ -135,7 +137,7 @@ class Changes(Contract):
         version: Version the reader stands at once it has applied this page.
         latest: Newest version there is; more pages follow while `version < latest`.
         statement: Compact JWS `axis-snapshot` over `after`, `version`, `latest`, `time` and `items_sha256`, the hex
-            digest of the RFC 8785 form of `{"agencies": […], "systems": […]}`.
+            digest of the RFC 8785 form of `{"agencies": […], "systems": […]}`; empty until it is signed.
     """
 
     after: int
@@ -143,7 +145,14 @@ class Changes(Contract):
     latest: int
     agencies: tuple[AgencyEntry, ...]
     systems: tuple[SystemEntry, ...]
-    statement: str
+    statement: str = ""
+
+    def items_sha256(self) -> str:
+        """
+        Digest what the page carries. Takes milliseconds for a full one, so it belongs off the event loop.
+        """
+        items = self.model_dump(mode="json", include={"agencies", "systems"})
+        return hashlib.sha256(rfc8785.dumps(items)).hexdigest()
 
 
 class RegistryBeat(Hint):
@@ -550,8 +559,8 @@ class ReadEndpoints(Contract):
     For the delivery service: active endpoints of agencies, or named ones in any state.
     """
 
-    agency_keys: tuple[UUID, ...] = Field(default=(), max_length=500)
-    webhook_ids: tuple[UUID, ...] = Field(default=(), max_length=500)
+    agency_keys: tuple[UUID, ...] = Field(default=(), max_length=MAX_ITEMS)
+    webhook_ids: tuple[UUID, ...] = Field(default=(), max_length=MAX_ITEMS)
 
 
 class Endpoint(Contract):

@@ -1,9 +1,7 @@
 """What the read models of others are fed with: signed pages of the version log, and the beat."""
 
 import asyncio
-import hashlib
 
-import rfc8785
 from sqlalchemy import text
 
 from services.registry.repository import agencies as stored_agencies
@@ -12,7 +10,7 @@ from services.registry.repository import systems as stored_systems
 from services.registry.repository import versions
 from services.registry.usecases.collaborators import Collaborators
 from shared.contracts.base import Health
-from shared.contracts.registry import AgencyEntry, Changes, ReadChanges, SystemEntry, SystemsChanged
+from shared.contracts.registry import AgencyEntry, Changes, ReadChanges, SystemsChanged
 from shared.errors import Unavailable
 
 MAX_PAGE_GRANTS = 5_000
@@ -38,23 +36,21 @@ async def read_changes(its: Collaborators, request: ReadChanges) -> Changes:
         last = _last_version(agencies, systems, request.limit, max(latest, request.after))
         ids = [system_id for version, system_id, _ in systems if version <= last]
         entries = await stored_systems.read_systems(connection, ids, its.clock.now()) if ids else {}
-    page_agencies = tuple(entry for version, entry in agencies if version <= last)
-    page_systems = tuple(entries[system_id] for system_id in ids)
-    claims = {
-        "after": request.after,
-        "version": last,
-        "latest": latest,
-        "time": its.clock.now().isoformat().replace("+00:00", "Z"),
-        "items_sha256": await asyncio.to_thread(_digest, page_agencies, page_systems),
-    }
-    return Changes(
+    page = Changes(
         after=request.after,
         version=last,
         latest=latest,
-        agencies=page_agencies,
-        systems=page_systems,
-        statement=await its.signing.sign_snapshot(claims),
+        agencies=tuple(entry for version, entry in agencies if version <= last),
+        systems=tuple(entries[system_id] for system_id in ids),
     )
+    claims = {
+        "after": page.after,
+        "version": page.version,
+        "latest": page.latest,
+        "time": its.clock.now().isoformat().replace("+00:00", "Z"),
+        "items_sha256": await asyncio.to_thread(page.items_sha256),
+    }
+    return page.model_copy(update={"statement": await its.signing.sign_snapshot(claims)})
 
 
 async def beat(its: Collaborators) -> None:
@@ -117,11 +113,3 @@ def _last_version(
             return last
         last = version
     return last if len(weights) >= limit else latest
-
-
-def _digest(agencies: tuple[AgencyEntry, ...], systems: tuple[SystemEntry, ...]) -> str:
-    items = {
-        "agencies": [entry.model_dump(mode="json") for entry in agencies],
-        "systems": [entry.model_dump(mode="json") for entry in systems],
-    }
-    return hashlib.sha256(rfc8785.dumps(items)).hexdigest()

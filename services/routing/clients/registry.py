@@ -1,12 +1,9 @@
 """The read model of the register: the registry's signed pages, applied in memory, kept fresh by beats."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
-
-import rfc8785
 
 from services.routing.domain.register import Register
 from shared.clock import Clock
@@ -123,7 +120,7 @@ class RegisterReader:
         def check() -> None:
             claims = verify_compact(page.statement, typ=SNAPSHOT, keys=from_jwks(keys.evidence_keys))
             found = (claims.get("after"), claims.get("version"), claims.get("latest"), claims.get("items_sha256"))
-            if found != (page.after, page.version, page.latest, _items_digest(page)):
+            if found != (page.after, page.version, page.latest, page.items_sha256()):
                 raise BadStatement("the statement is about another page")
 
         if page.after != self._register.version or page.version < page.after:
@@ -132,11 +129,3 @@ class RegisterReader:
             await self._offload(check)
         except BadStatement as error:
             raise Unavailable(f"the registry's changes are not signed as they must be: {error}") from error
-
-
-def _items_digest(page: Changes) -> str:
-    items = {
-        "agencies": [entry.model_dump(mode="json") for entry in page.agencies],
-        "systems": [entry.model_dump(mode="json") for entry in page.systems],
-    }
-    return hashlib.sha256(rfc8785.dumps(items)).hexdigest()
