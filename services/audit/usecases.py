@@ -133,8 +133,8 @@ class Notary:
         """
         Sign the journal as it stands now.
         """
-        async with self._store.begin() as uow:
-            repository = Repository(uow.connection)
+        async with self._store.read() as connection:
+            repository = Repository(connection)
             log_id = await repository.read_log_id()
             size = await repository.read_size()
             root = hash_span(Span(0, size), await repository.read_hashes(places(Span(0, size))))
@@ -151,8 +151,8 @@ class Notary:
         Sign what was appended since the newest head, if signing still answers: a stop must not hang on it.
         """
         try:
-            async with self._store.begin() as uow:
-                repository = Repository(uow.connection)
+            async with self._store.read() as connection:
+                repository = Repository(connection)
                 head = await repository.find_head()
                 grown = await repository.read_size() > (head.tree_size if head else 0)
             if grown:
@@ -167,8 +167,8 @@ class Notary:
         Raises:
             NotFound: No head of that size was signed.
         """
-        async with self._store.begin() as uow:
-            head = await Repository(uow.connection).find_head(tree_size)
+        async with self._store.read() as connection:
+            head = await Repository(connection).find_head(tree_size)
         if head is None and tree_size is None:
             head = await self.sign_head()
         if head is None:
@@ -187,8 +187,8 @@ class Notary:
         """
         if (event_id is None) == (leaf_index is None):
             raise RequestInvalid("name either an event id or a leaf number")
-        async with self._store.begin() as uow:
-            repository = Repository(uow.connection)
+        async with self._store.read() as connection:
+            repository = Repository(connection)
             found = await repository.find_leaf(event_id=event_id, leaf_index=leaf_index)
             head = await repository.find_head(tree_size)
         if found is None:
@@ -217,20 +217,20 @@ class Notary:
         """
         if first > second:
             raise RequestInvalid("the first size must not be above the second")
-        async with self._store.begin() as uow:
-            size = await Repository(uow.connection).read_size()
+        async with self._store.read() as connection:
+            size = await Repository(connection).read_size()
         if second > size:
             raise NotFound(f"the journal has {size} leaves")
         return Consistency(first=first, second=second, path=await self._hash(consistency_spans(first, second)))
 
     async def _hash(self, spans: list[Span]) -> tuple[str, ...]:
-        async with self._store.begin() as uow:
-            hashes = await Repository(uow.connection).read_hashes(places_of(spans))
+        async with self._store.read() as connection:
+            hashes = await Repository(connection).read_hashes(places_of(spans))
         return tuple(hash_span(span, hashes).hex() for span in spans)
 
     async def _show(self, head: SignedHead) -> TreeHead:
-        async with self._store.begin() as uow:
-            log_id = await Repository(uow.connection).read_log_id()
+        async with self._store.read() as connection:
+            log_id = await Repository(connection).read_log_id()
         return TreeHead(
             log_id=log_id,
             tree_size=head.tree_size,

@@ -29,8 +29,8 @@ def answer_dead_messages(
 
     async def list_dead(request: ListDead) -> DeadMessages:
         await authorize(request.token)
-        async with store.database.begin() as transaction:
-            rows = await transaction.connection.execute(select(table).order_by(table.c.died_at).limit(request.limit))
+        async with store.read() as connection:
+            rows = await connection.execute(select(table).order_by(table.c.died_at).limit(request.limit))
             return DeadMessages(
                 items=tuple(
                     DeadMessage(
@@ -46,10 +46,8 @@ def answer_dead_messages(
 
     async def retry(request: ActOnDead) -> DeadResult:
         await authorize(request.token)
-        async with store.database.begin() as transaction:
-            rows = (
-                await transaction.connection.execute(select(table).where(table.c.message_id.in_(request.message_ids)))
-            ).all()
+        async with store.read() as connection:
+            rows = (await connection.execute(select(table).where(table.c.message_id.in_(request.message_ids)))).all()
         for row in rows:
             item = Item(
                 id=row.message_id,

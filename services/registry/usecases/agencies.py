@@ -30,10 +30,10 @@ async def list_agencies(its: Collaborators, request: ListAgencies) -> AgencyPage
         return AgencyPage(items=())
     at = request.at or its.clock.now()
     query = request.query[:MAX_QUERY]
-    async with its.store.begin() as uow:
+    async with its.store.read() as connection:
         parent = request.parent
         if parent is not None:
-            if (found := await _find(uow.connection, parent, at)) is None:
+            if (found := await _find(connection, parent, at)) is None:
                 return AgencyPage(items=())
             parent = found.code
         search = stored.Search(
@@ -44,7 +44,7 @@ async def list_agencies(its: Collaborators, request: ListAgencies) -> AgencyPage
             parent=parent,
             after=None if request.cursor is None else _read_place(request.cursor),
         )
-        rows = await stored.search_agencies(uow.connection, search, request.limit + 1)
+        rows = await stored.search_agencies(connection, search, request.limit + 1)
     page, rest = rows[: request.limit], rows[request.limit :]
     cursor = write_cursor(page[-1][0], str(page[-1][1].key)) if rest else None
     return AgencyPage(items=tuple(entry for _, entry in page), next_cursor=cursor)
@@ -57,8 +57,8 @@ async def read_agency(its: Collaborators, request: ReadAgency) -> AgencyEntry:
     Raises:
         NotFound: No agency had this code by then.
     """
-    async with its.store.begin() as uow:
-        entry = await _find(uow.connection, request.code, request.at or its.clock.now())
+    async with its.store.read() as connection:
+        entry = await _find(connection, request.code, request.at or its.clock.now())
     if entry is None:
         raise NotFound("there is no agency with this code")
     return entry
@@ -73,9 +73,9 @@ async def open_agencies(its: Collaborators, codes: Iterable[str], pointer: str) 
     """
     now = its.clock.now()
     wanted = list(codes)
-    async with its.store.begin() as uow:
+    async with its.store.read() as connection:
         known = [code for code in wanted if _could_be_a_code(code)]
-        found = await stored.find_agencies(uow.connection, {*known, *map(new_form_of, known)}, now)
+        found = await stored.find_agencies(connection, {*known, *map(new_form_of, known)}, now)
     entries: dict[UUID, AgencyEntry] = {}
     errors = []
     for number, code in enumerate(wanted):

@@ -117,8 +117,8 @@ async def list_registrations(its: Collaborators, request: ListRegistrations) -> 
     """
     await its.identify(request.token, Scope.APPROVE)
     after = None if request.cursor is None else _read_place(request.cursor)
-    async with its.store.begin() as uow:
-        found = await stored.list_registrations(uow.connection, request.status, after, request.limit + 1)
+    async with its.store.read() as connection:
+        found = await stored.list_registrations(connection, request.status, after, request.limit + 1)
     page = found[: request.limit]
     return RegistrationPage(
         items=tuple(registration.view() for registration in page),

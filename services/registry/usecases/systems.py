@@ -92,10 +92,10 @@ async def list_systems(its: Collaborators, request: ListSystems) -> SystemPage:
     """
     await its.identify(request.token, Scope.OPERATE)
     after = "" if request.cursor is None else read_cursor(request.cursor, 1)[0]
-    async with its.store.begin() as uow:
-        ids = await stored.list_system_ids(uow.connection, after, request.limit + 1)
+    async with its.store.read() as connection:
+        ids = await stored.list_system_ids(connection, after, request.limit + 1)
         page = ids[: request.limit]
-        entries = await stored.read_systems(uow.connection, page, its.clock.now())
+        entries = await stored.read_systems(connection, page, its.clock.now())
     return SystemPage(
         items=tuple(entries[system_id] for system_id in page),
         next_cursor=write_cursor(page[-1]) if len(ids) > request.limit else None,

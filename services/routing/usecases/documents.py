@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from services.routing.domain.register import Mandate, Register
 from services.routing.repository import AnyRow
 from services.routing.repository import documents as repository
@@ -27,7 +29,6 @@ from shared.contracts.routing import (
     ReadReceipt,
     Receipt,
 )
-from shared.outbox import UnitOfWork
 
 
 async def list_documents(context: Context, request: ListDocuments) -> DocumentPage:
@@ -63,15 +64,15 @@ async def read_document(context: Context, request: ReadDocument) -> DocumentView
     """
     mandate = await authorize(context, request.token, "send")
     after = read_cursor(request.cursor, UUID)
-    async with context.store.begin() as uow:
-        document = await _find(uow, mandate, request.document_id)
-        counts = await repository.count_states(uow.connection, [document.id])
+    async with context.store.read() as connection:
+        document = await _find(connection, mandate, request.document_id)
+        counts = await repository.count_states(connection, [document.id])
         rows = await repository.list_addressees(
-            uow.connection, document.id, None if after is None else after[0], request.limit + 1
+            connection, document.id, None if after is None else after[0], request.limit + 1
         )
         page = rows[: request.limit]
         opened = [row.id for row in page if row.id is not None]
-        statuses = await statuses_repository.codes_by_delivery(uow.connection, opened)
+        statuses = await statuses_repository.codes_by_delivery(connection, opened)
     cursor = write_cursor(page[-1].key) if len(rows) > request.limit else None
     addressees = tuple(_addressee(mandate.register, row, statuses) for row in page)
     return _view(document, counts[document.id]).model_copy(update={"addressees": addressees, "next_cursor": cursor})
@@ -85,9 +86,9 @@ async def read_receipt(context: Context, request: ReadReceipt) -> Receipt:
         NotFound: The caller does not send for its sender, or there is no such dispatch.
     """
     mandate = await authorize(context, request.token, "send")
-    async with context.store.begin() as uow:
-        document = await _find(uow, mandate, request.document_id)
-        found = await repository.find_document(uow.connection, document.sender_key, document.sender_document_id)
+    async with context.store.read() as connection:
+        document = await _find(connection, mandate, request.document_id)
+        found = await repository.find_document(connection, document.sender_key, document.sender_document_id)
     for dispatch in () if found is None else found.dispatches:
         if request.dispatch_id in {None, dispatch.id}:
             return Receipt(dispatch_id=dispatch.id, receipt=json.loads(dispatch.body)["receipt"])
@@ -103,9 +104,9 @@ async def read_journey(context: Context, request: ReadDocument) -> Journey:
     """
     mandate = await authorize(context, request.token, "send")
     after = read_cursor(request.cursor, datetime, UUID)
-    async with context.store.begin() as uow:
-        document = await _find(uow, mandate, request.document_id)
-        rows = await journey_repository.read_journey(uow.connection, document.id, after, request.limit + 1)
+    async with context.store.read() as connection:
+        document = await _find(connection, mandate, request.document_id)
+        rows = await journey_repository.read_journey(connection, document.id, after, request.limit + 1)
     page = rows[: request.limit]
     entries = [entry for row in page for entry in _entries(mandate.register, row)]
     if after is None:
@@ -119,8 +120,8 @@ async def read_journey(context: Context, request: ReadDocument) -> Journey:
     )
 
 
-async def _find(uow: UnitOfWork, mandate: Mandate, document_id: UUID) -> AnyRow:
-    document = await repository.read_document(uow.connection, document_id)
+async def _find(connection: AsyncConnection, mandate: Mandate, document_id: UUID) -> AnyRow:
+    document = await repository.read_document(connection, document_id)
     if document is None or not mandate.may(document.sender_key, Role.SENDER):
         raise not_found("văn bản")
     return document
