@@ -27,23 +27,25 @@ async def release_held(context: Context) -> int:
     Raises:
         Unavailable: The register or the database is out of reach.
     """
+    register = await context.register.current()
+    now = context.clock.now()
     async with context.store.read() as connection:
         mailboxes = await repository.held_mailboxes(connection)
+        paused = await chunks_repository.paused_agencies(connection, now)
     released = 0
     for mailbox in mailboxes:
-        while batch := await _release_some(context, mailbox):
-            released += batch
+        # Most stay held for long, so that no transaction is opened for each of them.
+        entry = register.agencies.get(mailbox)
+        if why_held(entry, paused=mailbox in paused, node_id=context.settings.node_id, at=now) is None:
+            while batch := await _release_some(context, mailbox):
+                released += batch
     return released
 
 
 async def _release_some(context: Context, mailbox_key: UUID) -> int:
-    register = await context.register.current()
     now = context.clock.now()
     async with context.store.begin() as uow:
-        paused = await chunks_repository.paused_agencies(uow.connection, now, [mailbox_key])
-        entry = register.agencies.get(mailbox_key)
-        held = why_held(entry, paused=mailbox_key in paused, node_id=context.settings.node_id, at=now)
-        if held is not None:
+        if await chunks_repository.paused_agencies(uow.connection, now, [mailbox_key]):
             return 0
         lanes = await chunks_repository.paused_lanes(uow.connection, now)
         batch = await repository.lock_queued(uow.connection, mailbox_key, not_in_lanes=lanes.keys(), limit=MAX_ITEMS)
@@ -55,7 +57,7 @@ async def _release_some(context: Context, mailbox_key: UUID) -> int:
 
 async def keep_releasing(context: Context) -> None:
     """
-    Release for ever: at once when somebody resumes an addressee, else every second.
+    Release for ever: at once when somebody resumes an addressee, else every few seconds.
     """
     bell = context.bells.release
     while True:
