@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.repository import AnyRow
-from services.routing.tables import agency_controls, dispatch_chunks, dispatches, lane_controls
+from services.routing.tables import agency_controls, dispatch_chunks, dispatches, lane_controls, messaging
 
 _LOCK_CLASS = 0x61786C  # advisory locks of ours: "axl", then the lane
 MAX_OFFERS = 5
@@ -211,6 +211,14 @@ async def lane_totals(connection: AsyncConnection) -> Sequence[AnyRow]:
         .group_by(dispatch_chunks.c.lane, dispatch_chunks.c.state)
     )
     return (await connection.execute(statement)).all()
+
+
+async def count_unsent(connection: AsyncConnection) -> int:
+    """
+    Count the events that wait in the outbox.
+    """
+    statement = select(func.count()).where(messaging.outbox.c.sent_at.is_(None))
+    return int((await connection.execute(statement)).scalar_one())
 
 
 async def paused_lanes(connection: AsyncConnection, now: datetime) -> dict[int, Control]:

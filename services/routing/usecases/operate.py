@@ -5,8 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
-
 from services.routing.domain.deliveries import CANCELLABLE, CANCELLED_BY_OPERATOR, illegal_step
 from services.routing.domain.register import Mandate
 from services.routing.domain.states import Cause, is_allowed
@@ -161,14 +159,12 @@ async def cancel(context: Context, request: ActOnDeliveries) -> ActResults:
 
 async def _queues(context: Context, mandate: Mandate) -> Queues:
     now = context.clock.now()
-    outbox = context.store.tables.outbox
-    async with context.store.begin() as uow:
-        totals = {(row.lane, row.state): row for row in await repository.lane_totals(uow.connection)}
-        lanes = await repository.paused_lanes(uow.connection, now)
-        agencies = await repository.paused_agencies(uow.connection, now)
-        by_state, unopened = await deliveries_repository.count_all(uow.connection)
-        unsent = await uow.connection.execute(select(func.count()).where(outbox.c.sent_at.is_(None)))
-        waiting_events = int(unsent.scalar_one())
+    async with context.store.read() as connection:
+        totals = {(row.lane, row.state): row for row in await repository.lane_totals(connection)}
+        lanes = await repository.paused_lanes(connection, now)
+        agencies = await repository.paused_agencies(connection, now)
+        by_state, unopened = await deliveries_repository.count_all(connection)
+        waiting_events = await repository.count_unsent(connection)
     return Queues(
         lanes=tuple(_lane_view(lane, totals, lanes.get(lane), now) for lane in reversed(Lane)),
         paused_agencies=tuple(
