@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.repository import AnyRow
-from services.routing.tables import deliveries, status_items, status_reports
+from services.routing.tables import status_items, status_reports
 
 _VIEW = (
     status_reports.c.id,
@@ -77,7 +77,6 @@ async def codes_by_delivery(connection: AsyncConnection, delivery_ids: Sequence[
     """
     statement = (
         select(status_reports.c.delivery_id, status_reports.c.code)
-        .join(deliveries, deliveries.c.id == status_reports.c.delivery_id)
         .where(status_reports.c.delivery_id.in_(delivery_ids))
         .order_by(status_reports.c.reported_at, status_reports.c.id)
     )
