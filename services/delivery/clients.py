@@ -12,6 +12,7 @@ import httpx
 
 from services.delivery.domain import Answer
 from services.delivery.settings import Network, Settings, read_networks
+from shared.contracts.base import MAX_ITEMS
 from shared.contracts.registry import (
     READ_ENDPOINTS,
     SET_WEBHOOK_STATE,
@@ -24,7 +25,6 @@ from shared.errors import Rejected
 from shared.messaging import Bus
 
 MAX_ANSWER_BYTES = 65_536
-PACK = 500
 USER_AGENT = "document-axis-webhooks/1"
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -45,8 +45,8 @@ class Registry:
         """
         keys = sorted(set(agency_keys))
         found: list[Endpoint] = []
-        for start in range(0, len(keys), PACK):
-            question = ReadEndpoints(agency_keys=tuple(keys[start : start + PACK]))
+        for start in range(0, len(keys), MAX_ITEMS):
+            question = ReadEndpoints(agency_keys=tuple(keys[start : start + MAX_ITEMS]))
             found.extend((await self._bus.ask(READ_ENDPOINTS, question)).items)
         return found
 

@@ -10,20 +10,18 @@ from services.routing.clients.signing import Signing
 from services.routing.settings import Settings
 from shared.blobs import BlobStore
 from shared.clock import Clock
-from shared.contracts.base import Lane
+from shared.contracts.base import MAX_ITEMS, Lane
 from shared.contracts.routing import MailboxChanged
 from shared.identifiers import IdSource
 from shared.messaging import Bus
 from shared.outbox import Store, UnitOfWork
 from shared.tokens import TokenVerifier
 
-MAX_HINTED = 500
-
 
 @dataclass
 class Bells:
     """
-    Wake the loops of this process as soon as there is work; other copies find it within a second.
+    Wake the loops of this process as soon as there is work; other copies find it within seconds.
     """
 
     lanes: dict[Lane, asyncio.Event] = field(default_factory=lambda: {lane: asyncio.Event() for lane in Lane})
@@ -55,7 +53,7 @@ class Context:
         keys = sorted(agency_keys)
 
         def tell() -> None:
-            for start in range(0, len(keys), MAX_HINTED):
-                self.bus.hint(MailboxChanged(agency_keys=tuple(keys[start : start + MAX_HINTED])))
+            for start in range(0, len(keys), MAX_ITEMS):
+                self.bus.hint(MailboxChanged(agency_keys=tuple(keys[start : start + MAX_ITEMS])))
 
         uow.after_commit(tell)
