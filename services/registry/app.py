@@ -72,7 +72,7 @@ def create_app(
             every(SWEEP_SECONDS, partial(sweep, its)),
             every(TIDY_SECONDS, relay.sweep),
         ],
-        on_start=[partial(check_migrations, database.engine, SERVICE), relay.release],
+        on_start=[partial(check_migrations, database.engine, SERVICE)],
         on_stop=[database.close],
     )
 
