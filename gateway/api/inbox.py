@@ -138,6 +138,7 @@ def add_inbox(app: FastAPI, context: Context) -> None:
                 "not-fetched",
                 "acknowledgement-conflict",
                 "illegal-step",
+                "idempotency-key-reused",
                 "wrong-media-type",
                 "request-too-large",
                 "body-incomplete",
