@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -23,8 +23,8 @@ from shared.identifiers import VIETNAM
 terminal = Console(highlight=False)
 problems = Console(stderr=True, highlight=False)
 
-_UNBOUNDED = 100_000
-"""Columns; wider than anything we print, to learn how wide a table would like to be."""
+_GAP = 2
+"""Spaces between columns."""
 
 LANE_NAMES = {
     Lane.ORDINARY: "thường",
@@ -112,23 +112,46 @@ class Listing:
         self.rows = [tuple(row) for row in rows]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        del console
         if not self.rows:
             yield Text("Không có gì. / Nothing.")
-            return
-        made = self._table()
-        needed = Measurement.get(console, options.update_width(_UNBOUNDED), made).minimum
-        if needed <= options.max_width:
-            yield made
-            return
-        for row in self.rows:
-            yield from self._paragraph(row)
+        elif self._width_needed() <= options.max_width:
+            yield self._table()
+        else:
+            for row in self.rows:
+                yield from self._paragraph(row)
+
+    def _width_needed(self) -> int:
+        whole, widest, words = 0, [], [0]
+        for number in range(len(self.columns)):
+            cells = [self._heading(number), *(_text(row[number]) for row in self.rows)]
+            width = max(cell_len(line) for cell in cells for line in cell.split("\n"))
+            if self._is_whole(number):
+                whole += width
+            else:
+                widest.append(width)
+                words += [cell_len(word) for cell in cells for word in cell.split()]
+        # What is short of room is taken from the widest columns alike, so none gets narrower than the longest word.
+        return whole + sum(min(width, max(words)) for width in widest) + _GAP * (len(self.columns) - 1)
+
+    def _is_whole(self, number: int) -> bool:
+        # Identifiers, codes and names of states stay in one piece, to be copied; sentences wrap at spaces.
+        return not any(" " in _text(row[number]) for row in self.rows)
+
+    def _heading(self, number: int) -> str:
+        return self.columns[number].replace(" / ", "\n")
 
     def _table(self) -> Table:
-        made = Table(title=self.title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-        for number, column in enumerate(self.columns):
-            # Identifiers are there to be copied, so they stay in one piece; anything else wraps at spaces.
-            whole = any(isinstance(row[number], UUID) for row in self.rows)
-            made.add_column(column, overflow="fold", no_wrap=whole)
+        made = Table(
+            title=self.title,
+            title_justify="left",
+            header_style="bold",
+            box=None,
+            pad_edge=False,
+            padding=(0, _GAP, 0, 0),
+        )
+        for number in range(len(self.columns)):
+            made.add_column(self._heading(number), overflow="fold", no_wrap=self._is_whole(number))
         for row in self.rows:
             made.add_row(*(escape(_text(cell)) for cell in row))
         return made
