@@ -128,16 +128,20 @@ async def read_certificates(connection: AsyncConnection, sha256s: Iterable[str])
     return {row.sha256: _issued(row) for row in await connection.execute(query)}
 
 
-async def read_revoked(connection: AsyncConnection, issuer_sha256: str) -> list[Issued]:
+async def read_revoked(connection: AsyncConnection, issuer_sha256: str) -> list[tuple[int, datetime, str]]:
     """
-    Give every revoked certificate of an issuer, in the order of revocation.
+    Give serial number, moment and reason of every revoked certificate of an issuer, in the order of revocation.
     """
     query = (
-        select(issued_certificates)
+        select(
+            issued_certificates.c.serial_number,
+            issued_certificates.c.revoked_at,
+            issued_certificates.c.revocation_reason,
+        )
         .where(issued_certificates.c.issuer_sha256 == issuer_sha256, issued_certificates.c.revoked_at.is_not(None))
         .order_by(issued_certificates.c.revoked_at, issued_certificates.c.sha256)
     )
-    return [_issued(row) for row in await connection.execute(query)]
+    return [(int(serial, 16), at, reason) for serial, at, reason in await connection.execute(query)]
 
 
 async def claim_keys(connection: AsyncConnection, owners: dict[str, str]) -> dict[str, str]:

@@ -159,10 +159,7 @@ async def refresh_revocation_list(authority: Authority) -> None:
 
 
 async def _sign_list(uow: UnitOfWork, authority: Authority, current: StoredList | None, now: datetime) -> None:
-    revoked = [
-        (one.certificate.serial_number, one.revoked_at or now, one.revocation_reason or "unspecified")
-        for one in await repository.read_revoked(uow.connection, authority.sha256)
-    ]
+    revoked = await repository.read_revoked(uow.connection, authority.sha256)
     number = 1 if current is None else current.number + 1
     signed = sign_revocation_list(authority.issuer, revoked, number=number, now=now, lasts=authority.lasts)
     pem = signed.public_bytes(Encoding.PEM).decode("ascii")
