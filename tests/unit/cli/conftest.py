@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 from deploy.cli.connections import Place
 from deploy.cli.main import app
 from shared.client import Credential, RetryPolicy, key_to_pem
-from shared.testing.node import URL, Node
 from shared.testing.pki import an_authority, to_pem
+from shared.testing.stand_in import URL, StandInNode
 
 Axis = Callable[..., Result]
 
@@ -25,9 +25,9 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def node() -> Node:
+def node() -> StandInNode:
     authority = an_authority()
-    return Node(authority, authority.issue("Axis H43, evidence"))
+    return StandInNode(authority, authority.issue("Axis H43, evidence"))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def credential(tmp_path: Path, node: Node) -> Path:
+def credential(tmp_path: Path, node: StandInNode) -> Path:
     signer = node.authority.issue("UBND xã Phước Đại")
     assert isinstance(signer.key, ec.EllipticCurvePrivateKey)
     (tmp_path / "seal.pem").write_text(key_to_pem(signer.key))
@@ -58,7 +58,7 @@ def credential(tmp_path: Path, node: Node) -> Path:
 
 
 @pytest.fixture
-def axis(node: Node, home: Path, credential: Path) -> Axis:
+def axis(node: StandInNode, home: Path, credential: Path) -> Axis:
     async def at_once(_seconds: float) -> None:
         return
 

@@ -6,15 +6,15 @@ import httpx
 from typer.testing import Result
 
 from deploy.cli.errors import ExitCode
-from shared.testing.node import Node, a_problem
+from shared.testing.stand_in import StandInNode, a_problem
 
 Axis = Callable[..., Result]
 DELIVERY = "01940000-0000-7000-8000-000000000003"
 DOCUMENTS = ("POST", "/v1/documents")
 
 
-def test_a_document_accepted_is_done(axis: Axis, node: Node, tmp_path: Path) -> None:
-    from shared.testing.node import PACKET
+def test_a_document_accepted_is_done(axis: Axis, node: StandInNode, tmp_path: Path) -> None:
+    from shared.testing.stand_in import PACKET
 
     (tmp_path / "packet.edxml").write_bytes(PACKET)
     node.on(*DOCUMENTS, node.accepts(node.receipt()))
@@ -25,7 +25,7 @@ def test_a_document_accepted_is_done(axis: Axis, node: Node, tmp_path: Path) -> 
     assert json.loads(ran.stdout)["created"] is True
 
 
-def test_a_refusal_says_everything_that_helps(axis: Axis, node: Node, tmp_path: Path) -> None:
+def test_a_refusal_says_everything_that_helps(axis: Axis, node: StandInNode, tmp_path: Path) -> None:
     (tmp_path / "packet.edxml").write_bytes(b"x")
     found = [{"pointer": "/edXML/Subject", "code": "element-missing", "detail": "Thiếu trích yếu", "line": 4}]
     node.on(*DOCUMENTS, a_problem(422, "packet-invalid", errors=found, remedy="Sửa rồi gửi lại"))
@@ -46,7 +46,7 @@ def test_a_refusal_says_everything_that_helps(axis: Axis, node: Node, tmp_path: 
         assert part in ran.stderr
 
 
-def test_a_node_that_is_not_running_is_said_to_be_so(axis: Axis, node: Node, home: Path) -> None:
+def test_a_node_that_is_not_running_is_said_to_be_so(axis: Axis, node: StandInNode, home: Path) -> None:
     node.on("POST", "/oauth2/token", httpx.ConnectError("All connection attempts failed"))
     path = home / "admin-credential.json"
     path.write_text(path.read_text().replace("http://admin.test", "http://127.0.0.1:8081"))
@@ -57,7 +57,7 @@ def test_a_node_that_is_not_running_is_said_to_be_so(axis: Axis, node: Node, hom
     assert "axis run" in ran.stderr
 
 
-def test_a_node_that_cannot_now_is_to_be_tried_again(axis: Axis, node: Node) -> None:
+def test_a_node_that_cannot_now_is_to_be_tried_again(axis: Axis, node: StandInNode) -> None:
     node.on("GET", "/v1/inbox", lambda _: a_problem(503, "unavailable", retry_after=1))
 
     ran = axis("inbox")
@@ -66,7 +66,7 @@ def test_a_node_that_cannot_now_is_to_be_tried_again(axis: Axis, node: Node) -> 
     assert "Thử lại sau 1 giây" in ran.stderr
 
 
-def test_a_receipt_that_is_none_is_not_a_success(axis: Axis, node: Node, tmp_path: Path) -> None:
+def test_a_receipt_that_is_none_is_not_a_success(axis: Axis, node: StandInNode, tmp_path: Path) -> None:
     (tmp_path / "packet.edxml").write_bytes(b"other bytes")
     node.on(*DOCUMENTS, node.accepts(node.receipt()))
 
@@ -97,7 +97,7 @@ def test_a_folder_without_an_administrator_is_a_local_matter(axis: Axis, tmp_pat
     assert "--home" in ran.stderr
 
 
-def test_a_requeue_that_failed_for_one_is_refused(axis: Axis, node: Node) -> None:
+def test_a_requeue_that_failed_for_one_is_refused(axis: Axis, node: StandInNode) -> None:
     result = {"delivery_id": DELIVERY, "state": None, "code": "not-found", "detail": "none"}
     node.on("POST", "/v1/admin/failed/requeue", httpx.Response(200, json={"items": [result]}))
 
@@ -108,7 +108,7 @@ def test_a_requeue_that_failed_for_one_is_refused(axis: Axis, node: Node) -> Non
     assert json.loads(request.content) == {"delivery_ids": [DELIVERY], "reason": "đã sửa"}
 
 
-def test_an_import_sends_the_table_and_its_choice(axis: Axis, node: Node, tmp_path: Path) -> None:
+def test_an_import_sends_the_table_and_its_choice(axis: Axis, node: StandInNode, tmp_path: Path) -> None:
     report = {
         "added": 2,
         "changed": 0,
@@ -150,7 +150,7 @@ def test_an_import_sends_the_table_and_its_choice(axis: Axis, node: Node, tmp_pa
     ]
 
 
-def test_a_lane_is_paused_by_its_name_and_an_agency_by_its_code(axis: Axis, node: Node) -> None:
+def test_a_lane_is_paused_by_its_name_and_an_agency_by_its_code(axis: Axis, node: StandInNode) -> None:
     queues = {"lanes": [], "paused_agencies": [], "deliveries": {}, "unopened": 0, "outbox": 0}
     node.on("POST", "/v1/admin/lanes/3/pause", httpx.Response(200, json=queues))
     node.on("POST", "/v1/admin/agencies/H43.31/resume", httpx.Response(200, json=queues))

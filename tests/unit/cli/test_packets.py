@@ -10,7 +10,7 @@ from deploy.cli.errors import ExitCode
 from deploy.cli.mailbox import safe_name
 from shared.client import Credential
 from shared.edxml import read_packet
-from shared.testing.node import Node
+from shared.testing.stand_in import StandInNode
 from shared.xmldsig import check_signature
 
 Axis = Callable[..., Result]
@@ -72,7 +72,7 @@ def test_a_header_that_would_be_refused_leaves_no_file(axis: Axis, paper: Path, 
     assert not any(one.suffix in {".edxml", ".part"} for one in tmp_path.iterdir())
 
 
-def test_files_are_packed_and_sent_in_one_go(axis: Axis, node: Node, paper: Path) -> None:
+def test_files_are_packed_and_sent_in_one_go(axis: Axis, node: StandInNode, paper: Path) -> None:
     node.on(
         "POST",
         "/v1/documents",
@@ -106,7 +106,7 @@ def test_the_name_of_an_attachment_never_leaves_the_folder(name: str) -> None:
     assert len(made.encode()) < 255
 
 
-def test_a_system_is_added_with_keys_that_never_leave(axis: Axis, node: Node, tmp_path: Path) -> None:
+def test_a_system_is_added_with_keys_that_never_leave(axis: Axis, node: StandInNode, tmp_path: Path) -> None:
     node.on("POST", "/v1/admin/systems", lambda request: httpx.Response(201, json=_issued(node, request)))
     out = tmp_path / "new.json"
 
@@ -123,7 +123,7 @@ def test_a_system_is_added_with_keys_that_never_leave(axis: Axis, node: Node, tm
     assert credential.seal_key().public_key() == credential.seal_certificates()[0].public_key()
 
 
-def test_a_rotation_keeps_keys_and_certificates(axis: Axis, node: Node, credential: Path) -> None:
+def test_a_rotation_keeps_keys_and_certificates(axis: Axis, node: StandInNode, credential: Path) -> None:
     issued = {"system_id": "qlvb.example", "credential_id": "c2", "secret": "new", "scopes": ["send"]}
     node.on("POST", "/v1/admin/systems/qlvb.example/rotate", httpx.Response(200, json=issued))
     before = Credential.read(credential)
@@ -137,7 +137,7 @@ def test_a_rotation_keeps_keys_and_certificates(axis: Axis, node: Node, credenti
     assert after.seal_certificate == before.seal_certificate
 
 
-def test_a_registration_is_remembered_from_before_it_is_sent(axis: Axis, node: Node, tmp_path: Path) -> None:
+def test_a_registration_is_remembered_from_before_it_is_sent(axis: Axis, node: StandInNode, tmp_path: Path) -> None:
     folder = tmp_path / "registration"
     registered = {"id": DELIVERY, "claim_token": "claim", "status": "pending"}
     node.on(
@@ -180,7 +180,7 @@ def test_a_registration_is_remembered_from_before_it_is_sent(axis: Axis, node: N
     assert (folder / "registration.json").stat().st_mode & 0o777 == 0o600
 
 
-def _issued(node: Node, request: httpx.Request) -> dict[str, object]:
+def _issued(node: StandInNode, request: httpx.Request) -> dict[str, object]:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
 

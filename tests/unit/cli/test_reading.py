@@ -15,8 +15,8 @@ from deploy.cli.mailbox import arrivals
 from deploy.cli.output import table
 from shared.client import AxisClient, Credential
 from shared.contracts.routing import JourneyEntry
-from shared.testing.node import URL, Node
 from shared.testing.pki import MOMENT
+from shared.testing.stand_in import URL, StandInNode
 
 Axis = Callable[..., Result]
 DOCUMENT = "01940000-0000-7000-8000-000000000001"
@@ -42,7 +42,7 @@ def an_item(number: int, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def test_a_mailbox_is_shown_with_identifiers_to_copy(axis: Axis, node: Node) -> None:
+def test_a_mailbox_is_shown_with_identifiers_to_copy(axis: Axis, node: StandInNode) -> None:
     node.on("GET", "/v1/inbox", httpx.Response(200, json={"items": [an_item(7)]}))
 
     ran = axis("inbox")
@@ -58,7 +58,7 @@ def test_a_mailbox_is_shown_with_identifiers_to_copy(axis: Axis, node: Node) -> 
         assert part in ran.stdout
 
 
-async def test_a_watch_gives_each_delivery_once_and_a_new_series_again(node: Node) -> None:
+async def test_a_watch_gives_each_delivery_once_and_a_new_series_again(node: StandInNode) -> None:
     pages = [[an_item(1)], [an_item(1), an_item(2)], [an_item(2)], [an_item(2, series=2)]]
     node.on("GET", "/v1/inbox", *(httpx.Response(200, json={"items": page}) for page in pages))
     client = AxisClient(
@@ -72,7 +72,7 @@ async def test_a_watch_gives_each_delivery_once_and_a_new_series_again(node: Nod
     assert [(one.delivery_id.int, one.series) for one in found] == [(1, 1), (2, 1), (2, 2)]
 
 
-def test_a_journey_is_read_to_its_last_page(axis: Axis, node: Node) -> None:
+def test_a_journey_is_read_to_its_last_page(axis: Axis, node: StandInNode) -> None:
     accepted = {"at": "2024-12-31T03:00:00Z", "kind": "accepted"}
     status = {"at": "2024-12-31T04:00:00Z", "kind": "status", "agency": "H43.31", "code": "03"}
     head = {"document_id": DOCUMENT, "sender_document_id": "H43.31.01,2024/12/31,1/UBND"}
@@ -111,7 +111,7 @@ def test_a_step_is_said_in_vietnamese_with_its_codes(entry: dict[str, Any], said
     assert "31/12/2024 10:00:00" in line
 
 
-def test_queues_are_printed_for_scripts(axis: Axis, node: Node) -> None:
+def test_queues_are_printed_for_scripts(axis: Axis, node: StandInNode) -> None:
     lane = {"lane": 4, "waiting": 2, "waiting_addressees": 700, "outstanding": 1}
     queues = {"lanes": [lane], "paused_agencies": [], "deliveries": {"available": 3}, "unopened": 700, "outbox": 0}
     node.on("GET", "/v1/admin/queues", lambda _: httpx.Response(200, json=queues))

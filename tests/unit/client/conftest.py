@@ -3,8 +3,8 @@ import pytest
 from pydantic import SecretStr
 
 from shared.client import AxisClient, Credential, RetryPolicy
-from shared.testing.node import URL, Node
 from shared.testing.pki import Authority, an_authority
+from shared.testing.stand_in import URL, StandInNode
 
 
 @pytest.fixture(scope="session")
@@ -13,8 +13,8 @@ def authority() -> Authority:
 
 
 @pytest.fixture
-def node(authority: Authority) -> Node:
-    return Node(authority, authority.issue("Axis H43, evidence"))
+def node(authority: Authority) -> StandInNode:
+    return StandInNode(authority, authority.issue("Axis H43, evidence"))
 
 
 @pytest.fixture
@@ -36,5 +36,5 @@ def retries(pauses: list[float]) -> RetryPolicy:
 
 
 @pytest.fixture
-def client(node: Node, credential: Credential, retries: RetryPolicy) -> AxisClient:
+def client(node: StandInNode, credential: Credential, retries: RetryPolicy) -> AxisClient:
     return AxisClient(credential, retries=retries, http=httpx.MockTransport(node.handle))

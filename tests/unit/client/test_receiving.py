@@ -21,8 +21,8 @@ from shared.client import (
 from shared.contracts.base import Lane
 from shared.contracts.routing import DeliveryState, DeliveryView, InboxItem
 from shared.contracts.signing import VerificationReport
-from shared.testing.node import Node
 from shared.testing.pki import MOMENT
+from shared.testing.stand_in import StandInNode
 
 CONTENT = b"packet" * 1000
 DELIVERY = UUID("01940000-0000-7000-8000-000000000003")
@@ -56,11 +56,11 @@ class Broken(httpx.AsyncByteStream):
 
 
 @pytest.fixture(autouse=True)
-def delivery(node: Node) -> None:
+def delivery(node: StandInNode) -> None:
     node.on("GET", f"/v1/inbox/{DELIVERY}", lambda _: httpx.Response(200, text=a_delivery().model_dump_json()))
 
 
-async def test_a_packet_is_fetched_into_a_file(node: Node, client: AxisClient, tmp_path: Path) -> None:
+async def test_a_packet_is_fetched_into_a_file(node: StandInNode, client: AxisClient, tmp_path: Path) -> None:
     node.on("GET", PACKET, lambda _: httpx.Response(200, content=CONTENT))
 
     fetched = await client.fetch(DELIVERY, tmp_path / "packet.edxml")
@@ -69,7 +69,7 @@ async def test_a_packet_is_fetched_into_a_file(node: Node, client: AxisClient, t
     assert fetched.delivery.item.subject == "Về việc thử nghiệm"
 
 
-async def test_a_broken_line_is_taken_up_where_it_broke(node: Node, client: AxisClient, tmp_path: Path) -> None:
+async def test_a_broken_line_is_taken_up_where_it_broke(node: StandInNode, client: AxisClient, tmp_path: Path) -> None:
     node.on(
         "GET",
         PACKET,
@@ -84,7 +84,7 @@ async def test_a_broken_line_is_taken_up_where_it_broke(node: Node, client: Axis
 
 
 async def test_a_node_that_starts_anew_after_a_broken_line_is_followed(
-    node: Node, client: AxisClient, tmp_path: Path
+    node: StandInNode, client: AxisClient, tmp_path: Path
 ) -> None:
     node.on(
         "GET", PACKET, lambda _: httpx.Response(200, stream=Broken()), lambda _: httpx.Response(200, content=CONTENT)
@@ -96,7 +96,7 @@ async def test_a_node_that_starts_anew_after_a_broken_line_is_followed(
 
 
 def test_other_bytes_than_announced_leave_no_file(
-    node: Node, credential: Credential, retries: RetryPolicy, tmp_path: Path
+    node: StandInNode, credential: Credential, retries: RetryPolicy, tmp_path: Path
 ) -> None:
     node.on("GET", PACKET, lambda _: httpx.Response(200, content=b"other"))
 
@@ -107,7 +107,7 @@ def test_other_bytes_than_announced_leave_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_an_attachment_is_held_to_its_etag(node: Node, client: AxisClient, tmp_path: Path) -> None:
+async def test_an_attachment_is_held_to_its_etag(node: StandInNode, client: AxisClient, tmp_path: Path) -> None:
     path = f"/v1/inbox/{DELIVERY}/attachments/0"
     digest = hashlib.sha256(CONTENT).hexdigest()
     node.on(
@@ -122,7 +122,7 @@ async def test_an_attachment_is_held_to_its_etag(node: Node, client: AxisClient,
         await client.attachment(DELIVERY, 0, tmp_path / "b.pdf")
 
 
-async def test_a_long_poll_waits_at_most_a_minute(node: Node, client: AxisClient) -> None:
+async def test_a_long_poll_waits_at_most_a_minute(node: StandInNode, client: AxisClient) -> None:
     node.on("GET", "/v1/inbox", lambda _: httpx.Response(200, json={"items": []}))
 
     await client.inbox(wait=300, agency="H43.30.01", shard=(1, 4))
@@ -131,7 +131,7 @@ async def test_a_long_poll_waits_at_most_a_minute(node: Node, client: AxisClient
     assert dict(request.url.params) == {"wait": "60", "agency": "H43.30.01", "shard": "1/4"}
 
 
-async def test_an_acknowledgement_carries_an_idempotency_key(node: Node, client: AxisClient) -> None:
+async def test_an_acknowledgement_carries_an_idempotency_key(node: StandInNode, client: AxisClient) -> None:
     path = f"/v1/inbox/{DELIVERY}/acknowledgement"
     answer = {
         "created": True,
@@ -153,7 +153,7 @@ async def test_an_acknowledgement_carries_an_idempotency_key(node: Node, client:
 
 
 def test_the_blocking_client_does_the_same(
-    node: Node, credential: Credential, retries: RetryPolicy, tmp_path: Path
+    node: StandInNode, credential: Credential, retries: RetryPolicy, tmp_path: Path
 ) -> None:
     node.on("GET", PACKET, lambda _: httpx.Response(200, content=CONTENT))
 

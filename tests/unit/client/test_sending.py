@@ -9,14 +9,14 @@ import pytest
 from shared.client import AxisClient, Credential, NodeUnreachable, ReceiptInvalid, Rejected, Unavailable
 from shared.contracts.base import Lane
 from shared.jose import EVIDENCE
-from shared.testing.node import PACKET, Node, a_problem
 from shared.testing.pki import MOMENT, a_self_signed_signer, a_signer_under_a_leaf, a_stranger, an_expired_signer
+from shared.testing.stand_in import PACKET, StandInNode, a_problem
 
 DOCUMENTS = ("POST", "/v1/documents")
 
 
 async def test_a_document_is_sent_with_its_length_and_digest_and_its_receipt_is_checked(
-    node: Node, client: AxisClient
+    node: StandInNode, client: AxisClient
 ) -> None:
     node.on(*DOCUMENTS, node.accepts(node.receipt()))
 
@@ -34,7 +34,7 @@ async def test_a_document_is_sent_with_its_length_and_digest_and_its_receipt_is_
 
 
 async def test_a_file_is_streamed_again_from_its_beginning_under_the_same_key_after_a_failure(
-    node: Node, client: AxisClient, tmp_path: Path, pauses: list[float]
+    node: StandInNode, client: AxisClient, tmp_path: Path, pauses: list[float]
 ) -> None:
     packet = tmp_path / "packet.edxml"
     packet.write_bytes(PACKET)
@@ -55,7 +55,7 @@ async def test_a_file_is_streamed_again_from_its_beginning_under_the_same_key_af
     assert pauses == [0.5, 1.0, 7.0]
 
 
-async def test_two_sendings_have_keys_of_their_own(node: Node, client: AxisClient) -> None:
+async def test_two_sendings_have_keys_of_their_own(node: StandInNode, client: AxisClient) -> None:
     node.on(*DOCUMENTS, lambda _: node.accepts(node.receipt()))
 
     await client.send(PACKET)
@@ -64,14 +64,14 @@ async def test_two_sendings_have_keys_of_their_own(node: Node, client: AxisClien
     assert len({request.headers["Idempotency-Key"] for request in node.called(*DOCUMENTS)}) == 2
 
 
-async def test_a_repeat_gives_the_first_receipt_and_says_so(node: Node, client: AxisClient) -> None:
+async def test_a_repeat_gives_the_first_receipt_and_says_so(node: StandInNode, client: AxisClient) -> None:
     node.on(*DOCUMENTS, node.accepts(node.receipt(), status=200))
 
     assert not (await client.send(PACKET)).created
 
 
 async def test_a_refusal_is_not_repeated_and_says_what_to_change(
-    node: Node, client: AxisClient, pauses: list[float]
+    node: StandInNode, client: AxisClient, pauses: list[float]
 ) -> None:
     errors = [{"pointer": "/edXML/…/Subject", "code": "element-missing", "detail": "Thiếu Subject", "line": 4}]
     node.on(*DOCUMENTS, a_problem(422, "packet-invalid", errors=errors, remedy="Sửa rồi gửi lại"))
@@ -87,7 +87,9 @@ async def test_a_refusal_is_not_repeated_and_says_what_to_change(
     assert pauses == []
 
 
-async def test_a_request_still_at_work_is_waited_for(node: Node, client: AxisClient, pauses: list[float]) -> None:
+async def test_a_request_still_at_work_is_waited_for(
+    node: StandInNode, client: AxisClient, pauses: list[float]
+) -> None:
     node.on(*DOCUMENTS, a_problem(409, "request-in-progress", retry_after=2), node.accepts(node.receipt()))
 
     await client.send(PACKET)
@@ -96,7 +98,7 @@ async def test_a_request_still_at_work_is_waited_for(node: Node, client: AxisCli
 
 
 async def test_an_unavailable_node_is_given_up_after_the_last_attempt(
-    node: Node, client: AxisClient, pauses: list[float]
+    node: StandInNode, client: AxisClient, pauses: list[float]
 ) -> None:
     node.on(*DOCUMENTS, lambda _: a_problem(503, "unavailable"))
 
@@ -108,7 +110,7 @@ async def test_an_unavailable_node_is_given_up_after_the_last_attempt(
 
 
 async def test_a_node_that_asks_for_more_patience_than_allowed_is_not_waited_for(
-    node: Node, client: AxisClient, pauses: list[float]
+    node: StandInNode, client: AxisClient, pauses: list[float]
 ) -> None:
     node.on(*DOCUMENTS, a_problem(503, "storage-low", retry_after=3600))
 
@@ -119,19 +121,19 @@ async def test_a_node_that_asks_for_more_patience_than_allowed_is_not_waited_for
     assert pauses == []
 
 
-async def test_a_node_that_does_not_answer_is_named(node: Node, client: AxisClient) -> None:
+async def test_a_node_that_does_not_answer_is_named(node: StandInNode, client: AxisClient) -> None:
     node.on(*DOCUMENTS, httpx.ConnectError("connection refused"))
 
     with pytest.raises(NodeUnreachable, match=r"http://node\.test.*refused"):
         await client.send(PACKET)
 
 
-def unsigned(node: Node) -> str:
+def unsigned(node: StandInNode) -> str:
     head, _, _ = node.receipt().rpartition(".")
     return f"{head}."
 
 
-def altered(node: Node) -> str:
+def altered(node: StandInNode) -> str:
     header, claims, signature = node.receipt().split(".")
     other = node.receipt(document_id="01940000-0000-7000-8000-00000000ffff").split(".")[1]
     assert other != claims
@@ -156,7 +158,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("make", BAD.values(), ids=BAD.keys())
-async def test_a_bad_receipt_is_refused(node: Node, client: AxisClient, make: Callable[..., Any]) -> None:
+async def test_a_bad_receipt_is_refused(node: StandInNode, client: AxisClient, make: Callable[..., Any]) -> None:
     node.on(*DOCUMENTS, node.accepts(make(node)))
 
     with pytest.raises(ReceiptInvalid):
@@ -173,7 +175,7 @@ SIGNERS = {
 
 @pytest.mark.parametrize("make", SIGNERS.values(), ids=SIGNERS.keys())
 async def test_a_receipt_by_a_certificate_without_a_way_to_the_root_is_refused_even_if_the_key_is_published(
-    node: Node, client: AxisClient, make: Callable[..., Any]
+    node: StandInNode, client: AxisClient, make: Callable[..., Any]
 ) -> None:
     signer = make(node.authority)
     node.published = (signer.key.public_key(),)
@@ -183,7 +185,7 @@ async def test_a_receipt_by_a_certificate_without_a_way_to_the_root_is_refused_e
         await client.send(PACKET)
 
 
-async def test_a_receipt_by_an_agency_of_the_same_root_is_refused(node: Node, client: AxisClient) -> None:
+async def test_a_receipt_by_an_agency_of_the_same_root_is_refused(node: StandInNode, client: AxisClient) -> None:
     agency = node.authority.issue("UBND xã Phước Dinh")
     node.on(*DOCUMENTS, node.accepts(node.receipt(signer=agency)))
 
@@ -191,7 +193,7 @@ async def test_a_receipt_by_an_agency_of_the_same_root_is_refused(node: Node, cl
         await client.send(PACKET)
 
 
-async def test_a_chain_through_an_intermediate_authority_is_followed(node: Node, client: AxisClient) -> None:
+async def test_a_chain_through_an_intermediate_authority_is_followed(node: StandInNode, client: AxisClient) -> None:
     signer = node.authority.issue_authority().issue("Axis H43, evidence")
     node.published = (signer.key.public_key(),)
     node.on(*DOCUMENTS, node.accepts(node.receipt(signer=signer)))
@@ -199,7 +201,7 @@ async def test_a_chain_through_an_intermediate_authority_is_followed(node: Node,
     assert (await client.send(PACKET)).created
 
 
-async def test_a_new_key_of_the_node_is_learnt(node: Node, client: AxisClient) -> None:
+async def test_a_new_key_of_the_node_is_learnt(node: StandInNode, client: AxisClient) -> None:
     node.on(*DOCUMENTS, node.accepts(node.receipt()))
     await client.send(PACKET)
     successor = node.authority.issue("Axis H43, evidence 2")
@@ -210,7 +212,7 @@ async def test_a_new_key_of_the_node_is_learnt(node: Node, client: AxisClient) -
 
 
 async def test_a_pinned_root_is_believed_before_what_the_node_names(
-    node: Node, client: AxisClient, credential: Credential
+    node: StandInNode, client: AxisClient, credential: Credential
 ) -> None:
     client.credential = credential.model_copy(update={"anchors": (node.anchor_pem,)})
     impostor = a_stranger()

@@ -22,20 +22,20 @@ from shared.client import (
     key_to_pem,
 )
 from shared.client.tokens import TokenRequest, TokenSource
-from shared.testing.node import Node, a_problem
 from shared.testing.pki import an_authority
+from shared.testing.stand_in import StandInNode, a_problem
 
 INBOX = ("GET", "/v1/inbox")
 TOKEN = ("POST", "/oauth2/token")
 
 
 @pytest.fixture
-def inbox(node: Node) -> None:
+def inbox(node: StandInNode) -> None:
     node.on(*INBOX, lambda _: httpx.Response(200, json={"items": [], "next_cursor": None}))
 
 
 async def test_one_token_serves_many_calls_and_is_asked_for_with_the_secret(
-    node: Node, client: AxisClient, inbox: None
+    node: StandInNode, client: AxisClient, inbox: None
 ) -> None:
     await client.inbox()
     await client.inbox()
@@ -45,7 +45,7 @@ async def test_one_token_serves_many_calls_and_is_asked_for_with_the_secret(
     assert parse_qs(request.content.decode()) == {"grant_type": ["client_credentials"]}
 
 
-async def test_a_refused_token_is_renewed_once(node: Node, client: AxisClient) -> None:
+async def test_a_refused_token_is_renewed_once(node: StandInNode, client: AxisClient) -> None:
     node.on(*INBOX, a_problem(401, "token-invalid"), httpx.Response(200, json={"items": []}))
 
     await client.inbox()
@@ -53,7 +53,7 @@ async def test_a_refused_token_is_renewed_once(node: Node, client: AxisClient) -
     assert len(node.called(*TOKEN)) == 2
 
 
-async def test_a_token_refused_twice_is_a_refusal(node: Node, client: AxisClient) -> None:
+async def test_a_token_refused_twice_is_a_refusal(node: StandInNode, client: AxisClient) -> None:
     node.on(*INBOX, lambda _: a_problem(401, "token-invalid"))
 
     with pytest.raises(Rejected, match="token-invalid"):
@@ -63,7 +63,7 @@ async def test_a_token_refused_twice_is_a_refusal(node: Node, client: AxisClient
 
 
 async def test_a_wrong_secret_is_said_as_the_token_endpoint_says_it(
-    node: Node, client: AxisClient, inbox: None
+    node: StandInNode, client: AxisClient, inbox: None
 ) -> None:
     refusal = {"error": "invalid_client", "error_description": "no such client"}
     node.on(*TOKEN, httpx.Response(401, json=refusal))
@@ -95,7 +95,7 @@ async def test_a_token_is_renewed_a_minute_before_it_ends(credential: Credential
 
 
 async def test_without_a_secret_an_assertion_is_made_anew_for_each_attempt(
-    node: Node, inbox: None, tmp_path: Path, retries: RetryPolicy
+    node: StandInNode, inbox: None, tmp_path: Path, retries: RetryPolicy
 ) -> None:
     signer = an_authority().issue("qlvb.example", purpose="auth")
     assert isinstance(signer.key, ec.EllipticCurvePrivateKey)
@@ -123,7 +123,9 @@ async def test_without_a_secret_an_assertion_is_made_anew_for_each_attempt(
     assert claims[0]["exp"] - claims[0]["iat"] == 60
 
 
-async def test_a_registration_shows_its_claim_token_and_no_access_token(node: Node, retries: RetryPolicy) -> None:
+async def test_a_registration_shows_its_claim_token_and_no_access_token(
+    node: StandInNode, retries: RetryPolicy
+) -> None:
     registration = UUID("01940000-0000-7000-8000-000000000009")
     node.on("GET", f"/v1/registrations/{registration}", httpx.Response(404, json={"code": "not-found"}))
 
@@ -136,7 +138,7 @@ async def test_a_registration_shows_its_claim_token_and_no_access_token(node: No
 
 
 async def test_a_hand_over_becomes_a_credential_file_that_pins_the_root(
-    node: Node, retries: RetryPolicy, tmp_path: Path
+    node: StandInNode, retries: RetryPolicy, tmp_path: Path
 ) -> None:
     registration = UUID("01940000-0000-7000-8000-000000000009")
     signer = node.authority.issue("qlvb.example")

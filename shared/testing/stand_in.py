@@ -34,7 +34,7 @@ def a_problem(status: int, code: str, *, retry_after: int | None = None, **more:
 
 
 @dataclass
-class Node:
+class StandInNode:
     """
     Answers each path with what was laid out for it, in order; the last answer stays.
 
