@@ -81,3 +81,13 @@ def test_a_service_starts_nothing_when_it_is_imported() -> None:
     for service in SERVICES:
         statements = ast.parse((service / "__init__.py").read_text(encoding="utf-8")).body
         assert len(statements) == 1, f"services/{service.name}/__init__.py holds more than its docstring"
+
+
+def test_nothing_that_runs_for_real_imports_what_is_made_for_tests() -> None:
+    importers = [
+        str(path.relative_to(ROOT))
+        for top in ("deploy", "gateway", "services", "shared")
+        for path in (ROOT / top).rglob("*.py")
+        if not path.is_relative_to(ROOT / "shared" / "testing") and "shared.testing" in path.read_text(encoding="utf-8")
+    ]
+    assert importers == []
