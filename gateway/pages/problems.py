@@ -11,7 +11,7 @@ from gateway.api.answers import problems
 from gateway.api.context import Context
 from gateway.errors import NotFound
 from gateway.languages import Language
-from gateway.pages.layout import show
+from gateway.pages.layout import prose, show
 from gateway.problems import PROBLEMS, ProblemKind
 
 _LABELS: dict[Language, dict[str, str]] = {
@@ -125,7 +125,7 @@ def _show(kind: ProblemKind, context: Context) -> HTMLResponse:
         shown = json.loads(details.model_dump_json())
         shown["correlation_id"] = "3f2a9c0d7b1e4f5a8c6d0e9f1a2b3c4d"
         entries = "".join(
-            f"<dt>{labels[name]}</dt><dd>{escape(text.in_language(language))}</dd>"
+            f"<dt>{labels[name]}</dt><dd>{prose(text.in_language(language))}</dd>"
             for name, text in (("what", kind.what), ("why", kind.why), ("change", kind.change))
         )
         sections.append(

@@ -4,6 +4,7 @@ What the reference promises is so: every example is taken, every answer is decla
 
 import asyncio
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,15 @@ async def test_every_call_declares_its_problems_and_each_has_a_page(tmp_path: Pa
             assert code in page.text
         docs = await client.get("/docs")
         assert all(path in docs.text for path in openapi["paths"])
-        assert "https://" not in docs.text
+        assert not re.search(r'src=|href="(?!/)', docs.text), "a page takes nothing from elsewhere"
+
+
+async def test_the_reference_shows_bodies_and_the_fields_of_answers(tmp_path: Path) -> None:
+    async with a_world(tmp_path / "blobs") as world, world.client(world.gateway.public) as client:
+        docs = await client.get("/docs")
+    assert "grant_type=client_credentials" in docs.text
+    assert "&quot;contact_email&quot;: " in docs.text
+    assert "<code>claim_token</code>" in docs.text
 
 
 @pytest.mark.parametrize("listener", LISTENERS)
