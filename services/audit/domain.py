@@ -10,11 +10,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import rfc8785
+
+from shared.contracts.base import write_moment
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
@@ -86,8 +88,7 @@ def head_payload(log_id: str, tree_size: int, root: bytes, time: datetime) -> di
     """
     Write what a signed tree head states.
     """
-    moment = time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return {"log_id": log_id, "tree_size": tree_size, "root_hash": root.hex(), "time": moment}
+    return {"log_id": log_id, "tree_size": tree_size, "root_hash": root.hex(), "time": write_moment(time)}
 
 
 def hash_leaf(leaf: bytes) -> bytes:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.base import Lane
+from shared.contracts.base import Lane, write_moment
 
 HANDSHAKE = "axis.webhook.handshake"
 TEST = "axis.webhook.test"
@@ -205,14 +205,13 @@ def write_event(
     """
     Write a CloudEvent 1.0 in JSON; identifiers and codes only, so that reading the content is an access we record.
     """
-    moment = time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     event = {
         "specversion": "1.0",
         "id": str(notification_id),
         "source": source,
         "type": kind,
         "subject": subject,
-        "time": moment,
+        "time": write_moment(time),
         "datacontenttype": "application/json",
         "data": dict(data),
     }

@@ -11,11 +11,14 @@ MAX_ITEMS = 500
 """What concerns deliveries, agencies or signatures travels in packs of 1 to 500, so a fan-out stays a few messages."""
 
 
-def _write_moment(value: datetime) -> str:
+def write_moment(value: datetime) -> str:
+    """
+    Write a moment wherever one travels or is signed: RFC 3339 in UTC with microseconds and `Z`.
+    """
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-Moment = Annotated[AwareDatetime, PlainSerializer(_write_moment, return_type=str, when_used="json")]
+Moment = Annotated[AwareDatetime, PlainSerializer(write_moment, return_type=str, when_used="json")]
 """A moment; aware, written as RFC 3339 in UTC with `Z`."""
 
 

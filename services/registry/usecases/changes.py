@@ -9,7 +9,7 @@ from services.registry.repository import credentials as stored_credentials
 from services.registry.repository import systems as stored_systems
 from services.registry.repository import versions
 from services.registry.usecases.collaborators import Collaborators
-from shared.contracts.base import Health
+from shared.contracts.base import Health, write_moment
 from shared.contracts.registry import AgencyEntry, Changes, ReadChanges, SystemsChanged
 from shared.errors import Unavailable
 
@@ -47,7 +47,7 @@ async def read_changes(its: Collaborators, request: ReadChanges) -> Changes:
         "after": page.after,
         "version": page.version,
         "latest": page.latest,
-        "time": its.clock.now().isoformat().replace("+00:00", "Z"),
+        "time": write_moment(its.clock.now()),
         "items_sha256": await asyncio.to_thread(page.items_sha256),
     }
     return page.model_copy(update={"statement": await its.signing.sign_snapshot(claims)})

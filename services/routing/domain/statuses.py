@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import rfc8785
 
-from services.routing.domain.submission import write_moment
 from services.routing.errors import RequestInvalid
+from shared.contracts.base import write_moment
 from shared.errors import FieldError
 
 NEED_DESCRIPTION: Final = frozenset({"02", "16"})

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from services.routing.errors import (
     SignatureMissing,
     SignerNotBound,
 )
-from shared.contracts.base import MAX_ITEMS, Lane
+from shared.contracts.base import MAX_ITEMS, Lane, write_moment
 from shared.contracts.registry import AgencyEntry
 from shared.contracts.signing import Indication, VerificationReport
 from shared.errors import FieldError
@@ -255,10 +255,3 @@ def report_digest(report: VerificationReport) -> str:
     Digest of a verification report: hex SHA-256 over its RFC 8785 form.
     """
     return hashlib.sha256(rfc8785.dumps(report.model_dump(mode="json"))).hexdigest()
-
-
-def write_moment(moment: datetime) -> str:
-    """
-    RFC 3339 in UTC with microseconds and `Z`.
-    """
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -43,7 +43,7 @@ async def test_a_page_is_signed(node: "Node") -> None:
     }
     assert claims["items_sha256"] == hashlib.sha256(rfc8785.dumps(items)).hexdigest()
     assert (claims["after"], claims["version"], claims["latest"]) == (0, 2, 6)
-    assert claims["time"] == "2024-12-31T03:00:00Z"
+    assert claims["time"] == "2024-12-31T03:00:00.000000Z"
 
 
 async def test_pages_of_any_size_hold_everything(node: "Node") -> None:
