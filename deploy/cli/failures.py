@@ -104,7 +104,9 @@ def _explain_problem(problem: ProblemError) -> None:
 def _explain_silence(silence: NodeUnreachable) -> None:
     _say("Nút không trả lời", "The node does not answer", f"{silence.url}: {silence.reason}")
     if urlsplit(silence.url).hostname in _LOOPBACK:
-        _remedy("Nút chưa chạy? Khởi động bằng `axis run`. / Is it running? Start it with `axis run`.")
+        _remedy(
+            "Nút chưa chạy? Khởi động: `axis run` hoặc `make run`. / Is it running? Start it: `axis run` or `make run`."
+        )
     else:
         _remedy("Kiểm tra đường truyền và địa chỉ, rồi thử lại. / Check line and address, then try again.")
 
