@@ -1,11 +1,18 @@
 """The groups of elements a packet is made of, by the numbering of the standard."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AwareDatetime
 
 from shared.edxml.layout import Block, El, Kind
+
+LONGEST_CODE: Final = 100
+LONGEST_IDENTIFIER: Final = 500
+"""An index entry of the database must hold it."""
+LONGEST_TITLE: Final = 2_000
+"""Titles stand in every list and are searched for marks of secrecy."""
+LONGEST_CONTENT: Final = 1_000_000
 
 
 class Organisation(Block):
@@ -17,7 +24,7 @@ class Organisation(Block):
         in_charge: Cơ quan chủ quản; a name in some systems, a code in others.
     """
 
-    organ_id: Annotated[str, El("OrganId", required=True)] = ""
+    organ_id: Annotated[str, El("OrganId", required=True, longest=LONGEST_CODE)] = ""
     in_charge: Annotated[str, El("OrganizationInCharge")] = ""
     name: Annotated[str, El("OrganName")] = ""
     address: Annotated[str, El("OrganAdd")] = ""
@@ -55,7 +62,7 @@ class DocumentType(Block):
 
     type: Annotated[int | None, El("Type", Kind.INTEGER)] = None
     detail: Annotated[int | None, El("TypeDetail", Kind.INTEGER)] = None
-    name: Annotated[str, El("TypeName", required=True)] = ""
+    name: Annotated[str, El("TypeName", required=True, longest=LONGEST_TITLE)] = ""
 
 
 class Signer(Block):
@@ -99,10 +106,10 @@ class ResponseFor(Block):
         document_id: DocumentId of that document.
     """
 
-    organ_id: Annotated[str, El("OrganId")] = ""
+    organ_id: Annotated[str, El("OrganId", longest=LONGEST_CODE)] = ""
     code: Annotated[str, El("Code")] = ""
     promulgated_on: Annotated[date | None, El("PromulgationDate", Kind.DATE)] = None
-    document_id: Annotated[str, El("DocumentId")] = ""
+    document_id: Annotated[str, El("DocumentId", longest=LONGEST_IDENTIFIER)] = ""
 
 
 class ResponseForTask(Block):
@@ -137,15 +144,15 @@ class MessageHeader(Block):
     document_type: Annotated[DocumentType, El("DocumentType", Kind.BLOCK, block=DocumentType, required=True)] = (
         DocumentType()
     )
-    subject: Annotated[str, El("Subject", required=True)] = ""
-    content: Annotated[str, El("Content")] = ""
+    subject: Annotated[str, El("Subject", required=True, longest=LONGEST_TITLE)] = ""
+    content: Annotated[str, El("Content", longest=LONGEST_CONTENT)] = ""
     signer: Annotated[Signer | None, El("SignerInfo", Kind.BLOCK, block=Signer)] = None
     due_on: Annotated[date | None, El("DueDate", Kind.DATE)] = None
     to_places: Annotated[tuple[str, ...], El("ToPlaces", Kind.TEXTS, item="Place")] = ()
     other: Annotated[OtherInfo, El("OtherInfo", Kind.BLOCK, block=OtherInfo)] = OtherInfo()
     response_for: Annotated[tuple[ResponseFor, ...], El("ResponseFor", Kind.BLOCKS, block=ResponseFor)] = ()
     steering_type: Annotated[int | None, El("SteeringType", Kind.INTEGER, allowed=range(4))] = None
-    document_id: Annotated[str, El("DocumentId")] = ""
+    document_id: Annotated[str, El("DocumentId", longest=LONGEST_IDENTIFIER)] = ""
     response_for_task: Annotated[ResponseForTask | None, El("ResponseForTask", Kind.BLOCK, block=ResponseForTask)] = (
         None
     )
@@ -177,7 +184,7 @@ class TraceHeader(Block):
     One hop of the packet; the sender writes the first.
     """
 
-    organ_id: Annotated[str, El("OrganId", required=True)] = ""
+    organ_id: Annotated[str, El("OrganId", required=True, longest=LONGEST_CODE)] = ""
     at: Annotated[AwareDatetime | None, El("Timestamp", Kind.MOMENT, required=True)] = None
 
 
@@ -189,7 +196,7 @@ class Receiver(Block):
         receiver_type: 0 removed, 1 added.
     """
 
-    organ_id: Annotated[str, El("OrganId", required=True)] = ""
+    organ_id: Annotated[str, El("OrganId", required=True, longest=LONGEST_CODE)] = ""
     receiver_type: Annotated[int | None, El("ReceiverType", Kind.INTEGER, allowed=range(2), required=True)] = None
 
 
@@ -208,7 +215,7 @@ class Replacement(Block):
     A document that is replaced, and the agencies for which it is.
     """
 
-    document_id: Annotated[str, El("DocumentId", required=True)] = ""
+    document_id: Annotated[str, El("DocumentId", required=True, longest=LONGEST_IDENTIFIER)] = ""
     organ_ids: Annotated[tuple[str, ...], El("OrganIdList", Kind.TEXTS, item="OrganId")] = ()
 
 
@@ -227,7 +234,7 @@ class Business(Block):
     info: Annotated[
         BusinessDocumentInfo | None, El("BussinessDocumentInfo", Kind.BLOCK, block=BusinessDocumentInfo)
     ] = None
-    document_id: Annotated[str, El("DocumentId")] = ""
+    document_id: Annotated[str, El("DocumentId", longest=LONGEST_IDENTIFIER)] = ""
     staff: Annotated[Staff | None, El("StaffInfo", Kind.BLOCK, block=Staff)] = None
     paper: Annotated[int | None, El("Paper", Kind.INTEGER)] = None
     replacements: Annotated[
@@ -253,8 +260,8 @@ class StatusResponse(ResponseFor):
         document_id: DocumentId as its sender wrote it.
     """
 
-    organ_id: Annotated[str, El("OrganId", required=True)] = ""
-    document_id: Annotated[str, El("DocumentId", required=True)] = ""
+    organ_id: Annotated[str, El("OrganId", required=True, longest=LONGEST_CODE)] = ""
+    document_id: Annotated[str, El("DocumentId", required=True, longest=LONGEST_IDENTIFIER)] = ""
 
 
 class StatusReport(Block):

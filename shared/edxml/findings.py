@@ -37,6 +37,8 @@ _SENTENCES: Final = {
     "element-misplaced": "Phần tử {name} không được đứng ở đây. / {name} may not stand here.",
     "value-expected": "Phần tử {name} phải chứa giá trị, không chứa phần tử con. / "
     "{name} must hold a value, not elements.",
+    "text-too-long": "Phần tử {name} quá dài (tối đa {limit} ký tự). / "
+    "{name} is too long (at most {limit} characters).",
     "date-invalid": "{value} không phải là ngày; viết yyyy/MM/dd. / {value} is not a date; write yyyy/MM/dd.",
     "timestamp-invalid": "{value} không phải là thời điểm; viết yyyy/MM/dd HH:mm:ss. / "
     "{value} is not a moment; write yyyy/MM/dd HH:mm:ss.",
@@ -74,6 +76,13 @@ class Findings:
         """
         return len(self.errors) >= MAX_FINDINGS
 
+    @property
+    def has_all_warnings(self) -> bool:
+        """
+        True when further warnings would not be reported.
+        """
+        return len(self.warnings) >= MAX_FINDINGS
+
     def add(self, code: str, pointer: str, line: int | None = None, **values: object) -> None:
         """
         Report an error.
@@ -85,7 +94,7 @@ class Findings:
         """
         Report something the sender should know of, which stops nothing.
         """
-        if len(self.warnings) < MAX_FINDINGS:
+        if not self.has_all_warnings:
             self.warnings.append(finding(code, pointer, line, **values))
 
     def raise_if_any(self) -> None:

@@ -19,6 +19,9 @@ from shared.edxml.names import tag
 VIETNAM: Final = timezone(timedelta(hours=7))
 """Times in packets carry no zone and are Vietnamese."""
 
+LONGEST_TEXT: Final = 10_000
+"""Characters of a value for which `El` says nothing else; values are listed, logged and searched, many at a time."""
+
 _DATE = re.compile(r"(?:(?P<y>\d{4})/(?P<m>\d{1,2})/(?P<d>\d{1,2})|(?P<d2>\d{1,2})/(?P<m2>\d{1,2})/(?P<y2>\d{4}))")
 _TIME = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})\s*(Z|[+-]\d{2}:?\d{2})?")
 
@@ -55,6 +58,7 @@ class El:
         block: Model of a block.
         required: Absent or empty is an error.
         allowed: Integers that are accepted; None accepts all and drops what is no number, with a warning.
+        longest: Characters that are accepted.
     """
 
     name: str
@@ -63,6 +67,7 @@ class El:
     block: "type[Block] | None" = None
     required: bool = False
     allowed: range | None = None
+    longest: int = LONGEST_TEXT
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -119,7 +124,9 @@ class BlockReader:
         """
         Note something that stops nothing.
         """
-        self._findings.warn(code, path_of(at), self._lines.line_of(at), **values)
+        # Finding the place of one of many siblings takes as long as there are siblings.
+        if not self._findings.has_all_warnings:
+            self._findings.warn(code, path_of(at), self._lines.line_of(at), **values)
 
     def read(self, model: type[BlockT], element: etree._Element, **more: Any) -> BlockT:
         """
@@ -127,7 +134,8 @@ class BlockReader:
         """
         values = dict(more)
         for name, mark in elements_of(model):
-            found = [child for child in element if child.tag in mark.tags]
+            tags = mark.tags
+            found = [child for child in element if child.tag in tags]
             if len(found) > 1 and (mark.kind is not Kind.BLOCKS or mark.item):
                 self.error("element-doubled", found[1], name=mark.name)
             value = self._value(mark, found) if found else None
@@ -144,20 +152,23 @@ class BlockReader:
         if mark.kind is Kind.BLOCK:
             return self.read(_model(mark), found[0])
         if mark.kind is Kind.TEXTS:
-            texts = (self._leaf(item) for item in self._items(found[0], mark))
+            texts = (self._leaf(mark, item) for item in self._items(found[0], mark))
             return tuple(text for text in texts if text) or None
         return self._scalar(mark, found[0])
 
     def _items(self, wrapper: etree._Element, mark: El) -> Iterator[etree._Element]:
         return wrapper.iterchildren(tag(mark.item))
 
-    def _leaf(self, element: etree._Element) -> str:
+    def _leaf(self, mark: El, element: etree._Element) -> str:
         if len(element):
             self.error("value-expected", element, name=local_name(element))
-        return _text(element)
+        text = _text(element)
+        if len(text) > mark.longest:
+            self.error("text-too-long", element, name=local_name(element), limit=mark.longest)
+        return text[: mark.longest]
 
     def _scalar(self, mark: El, element: etree._Element) -> Any:
-        text = self._leaf(element)
+        text = self._leaf(mark, element)
         if not text:
             return None
         try:

@@ -66,6 +66,7 @@ def find_mark_in_text(text: str, words: Sequence[str] = SECRECY_WORDS) -> str | 
 
 
 def _normal(text: str) -> str:
-    # Composed letters, and no invisible characters that would hide a mark from us but not from a reader.
-    composed = unicodedata.normalize("NFC", text)
+    # Composed letters, those of double width made plain, and no invisible characters that would hide a mark from us but
+    # not from a reader.
+    composed = unicodedata.normalize("NFKC", text)
     return "".join(character for character in composed if unicodedata.category(character) != "Cf").replace("\r", "\n")

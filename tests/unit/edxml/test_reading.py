@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -182,6 +183,14 @@ def test_an_addressee_given_twice_counts_once_with_a_warning(read: Callable[...,
     (warning,) = packet.warnings
     assert warning.code == "addressee-repeated"
     assert warning.pointer.endswith("/To[3]")
+
+
+def test_an_addressee_given_ten_thousand_times_is_read_as_fast_as_many_addressees(read: Callable[..., Packet]) -> None:
+    once = re.search(rb"<edXML:To>.*?</edXML:To>", octets := a_packet(), re.DOTALL)
+    assert once is not None
+    packet = read(octets.replace(once[0], once[0] * 10_000))
+    assert len(packet.header.addressees) == 1
+    assert len(packet.warnings) == 50
 
 
 def test_a_packet_without_traces_and_business_carries_a_new_document(read: Callable[..., Packet]) -> None:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 
 import pytest
@@ -188,6 +189,22 @@ def test_everything_wrong_is_named_at_once(refusal: Callable[..., Rejected]) -> 
 def test_no_more_than_fifty_findings_are_given(refusal: Callable[..., Rejected]) -> None:
     octets = changed(TO, b"<edXML:To/>" * 200)
     assert len(refusal(octets).errors) == 50
+
+
+@pytest.mark.parametrize(
+    ("element", "longest"),
+    [("DocumentId", 500), ("OrganId", 100), ("Subject", 2_000), ("TypeName", 2_000), ("Content", 1_000_000)],
+)
+def test_no_value_is_longer_than_lists_and_indexes_can_bear(
+    read: Callable[..., Packet], refusal: Callable[..., Rejected], element: str, longest: int
+) -> None:
+    def packet(length: int) -> bytes:
+        text = f"<edXML:{element}>{'đ' * length}</edXML:{element}>".encode()
+        return re.sub(rb"<edXML:%b>[^<]*</edXML:%b>" % (element.encode(), element.encode()), text, PACKET, count=1)
+
+    assert read(packet(longest)).header is not None
+    (error,) = refusal(packet(longest + 1)).errors
+    assert (error.code, error.pointer.rpartition("/")[2]) == ("text-too-long", element)
 
 
 def test_comments_between_the_blocks_do_no_harm(read: Callable[..., Packet]) -> None:

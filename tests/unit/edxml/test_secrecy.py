@@ -30,6 +30,7 @@ from shared.testing.packets import a_header, a_packet
         ("M\u200bẬT: Kế hoạch", "MẬT"),
         (unicodedata.normalize("NFD", "(MẬT) Kế hoạch"), "MẬT"),
         ("( MẬT ) Kế hoạch", "MẬT"),
+        ("\uff2d\u1eac\uff34: Kế hoạch", "MẬT"),
     ],
 )
 def test_a_mark_of_its_own_is_found(text: str, mark: str) -> None:
