@@ -3,12 +3,15 @@
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from services.routing.errors import RequestInvalid
 from shared.errors import FieldError
+
+_MAX_NUMBER = 2**15
+"""Numbers in our sort keys are lanes; the database holds them in two bytes."""
 
 
 def write_cursor(*members: int | datetime | UUID) -> str:
@@ -34,7 +37,7 @@ def read_cursor(cursor: str | None, *kinds: type[Any]) -> tuple[Any, ...] | None
         if not isinstance(members, list) or len(members) != len(kinds):
             raise ValueError(cursor)  # noqa: TRY301 - all ways of being wrong end alike
         return tuple(_read(member, kind) for member, kind in zip(members, kinds, strict=True))
-    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as malformed:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, binascii.Error) as malformed:
         detail = "Con trỏ trang không hợp lệ. / The cursor is not one this list gave out."
         error = FieldError(pointer="/cursor", code="cursor-invalid", detail=detail)
         raise RequestInvalid(detail, errors=[error]) from malformed
@@ -45,7 +48,7 @@ def _read(member: Any, kind: type[Any]) -> Any:
         moment = datetime.fromisoformat(member)
         if moment.tzinfo is None:
             raise ValueError(member)
-        return moment
-    if kind is int and not (isinstance(member, int) and abs(member) < 2**31):
+        return moment.astimezone(UTC)  # here, since a moment at the very end of time has no place in another zone
+    if kind is int and not (isinstance(member, int) and abs(member) < _MAX_NUMBER):
         raise ValueError(member)
     return kind(member)

@@ -1,6 +1,8 @@
 """Mailboxes and statuses: who sees what, and what fetching does."""
 
 import asyncio
+import base64
+import json
 from uuid import UUID
 
 import pytest
@@ -137,7 +139,19 @@ async def test_a_mailbox_is_paged_and_shared_between_workers(house: House) -> No
     assert (await house.refusal(LIST_INBOX, asked)).problem_code == "agency-not-yours"
 
 
-@pytest.mark.parametrize("cursor", ["x", "W10", "WzEsMiwzXQ", "bnVsbA", "é"])
+def a_cursor(*members: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(members).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("x", "W10", "WzEsMiwzXQ", "bnVsbA", "é"),
+        a_cursor(40_000, "2026-01-01T00:00:00+00:00", str(UUID(int=1))),
+        a_cursor(0, "0001-01-01T00:00:00+14:00", str(UUID(int=1))),
+        a_cursor(0, "9999-12-31T23:59:59-14:00", str(UUID(int=1))),
+    ],
+)
 async def test_a_cursor_of_somebody_elses_making_is_refused(house: House, cursor: str) -> None:
     receiver = await house.a_system(DISTRICT)
     token = await house.register.token(receiver)
