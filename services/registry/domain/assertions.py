@@ -76,17 +76,17 @@ def read_assertion(token: str, *, audience: str, now: datetime) -> Assertion:
     """
     claims = _read_claims(token)
     system_id, jti = claims.get("sub"), claims.get("jti")
-    if not isinstance(system_id, str) or claims.get("iss") != system_id:
+    if not isinstance(system_id, str) or not system_id.isprintable() or claims.get("iss") != system_id:
         raise InvalidClient("`iss` and `sub` of the assertion must both be the system's identifier")
-    if not isinstance(jti, str) or not 0 < len(jti) <= _MAX_JTI or "\0" in jti:
-        raise InvalidClient(f"the assertion needs a `jti` of 1 to {_MAX_JTI} characters")
+    if not isinstance(jti, str) or not 0 < len(jti) <= _MAX_JTI or not jti.isprintable():
+        raise InvalidClient(f"the assertion needs a `jti` of 1 to {_MAX_JTI} printable characters")
     audiences = claims.get("aud")
     if audience not in (audiences if isinstance(audiences, list) else [audiences]):
         raise InvalidClient(f"`aud` of the assertion must be {audience}")
     expires_at = _read_time(claims, "exp")
     if expires_at is None:
         raise InvalidClient("the assertion needs `exp`")
-    if expires_at + ASSERTION_LEEWAY <= now:
+    if expires_at <= now - ASSERTION_LEEWAY:
         raise InvalidClient("the assertion has expired; check the clock")
     if expires_at > now + MAX_LIFETIME + ASSERTION_LEEWAY:
         raise InvalidClient("the assertion must expire within ten minutes; check the clock")

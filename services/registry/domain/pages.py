@@ -22,7 +22,9 @@ def read_cursor(cursor: str, count: int) -> Sequence[str]:
         CursorInvalid: It is not a cursor of this list.
     """
     try:
-        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        values = json.loads(text)
+        json.dumps(values, ensure_ascii=False).encode()  # half surrogate pairs: legal in JSON, but no text
     except (ValueError, RecursionError) as error:
         raise CursorInvalid("this cursor was not given out by the list") from error
     good = isinstance(values, list) and len(values) == count

@@ -1,8 +1,11 @@
 """Systems and the directory, as administrators and callers see them."""
 
 import asyncio
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -253,7 +256,8 @@ async def test_the_directory_is_paged_in_vietnamese_order(node: "Node") -> None:
         "UBND xã Phước Dinh",
         "UBND xã Phước Nam",
     ]
-    for cursor in ("x", "WzEsMl0", "WyJhIiwgImIiXQ", "é"):
+    half_a_pair = base64.urlsafe_b64encode(json.dumps(["\ud800", str(UUID(int=1))]).encode()).decode()
+    for cursor in ("x", "WzEsMl0", "WyJhIiwgImIiXQ", "é", half_a_pair):
         assert await node.refusal(LIST_AGENCIES, ListAgencies(cursor=cursor)) == "cursor-invalid"
 
 
