@@ -14,6 +14,9 @@ from deploy.embedded.errors import NodeError
 GRACE_SECONDS = 5
 """Open requests may take this long to end when the node stops; a long poll ends by itself at once."""
 
+KEEP_ALIVE_SECONDS = 30
+"""An idle connection is kept longer than clients keep theirs, or a request meets a door that is just being closed."""
+
 _BACKLOG = 2_048
 
 
@@ -64,6 +67,7 @@ class Listeners:
                 server_header=False,
                 date_header=True,
                 h11_max_incomplete_event_size=64 * 1024,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=GRACE_SECONDS,
                 backlog=_BACKLOG,
             )
