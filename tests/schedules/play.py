@@ -132,7 +132,7 @@ class World:
     The services on one bus, one database and one plan, used for schedule after schedule.
     """
 
-    def __init__(self, urls: dict[str, str], folder: Path, loop: ScheduleLoop) -> None:
+    def __init__(self, urls: dict[str, str], folder: Path, loop: ScheduleLoop, *, with_audit: bool) -> None:
         self.plan = loop.plan
         self.clock = ScheduleClock(loop)
         self.loop = loop
@@ -141,6 +141,7 @@ class World:
         self.blobs = FolderBlobStore(folder / "blobs", self.clock)
         self.sandbox = Sandbox(services.routing.app.SANDBOX_JOBS, in_process=True)
         self.urls = urls
+        self.with_audit = with_audit
         self.folder = folder
         self.parts: list[Service] = []
         self.gateway: Bus = self.bus.party("gateway")
@@ -176,8 +177,9 @@ class World:
             services.routing.app.create_app(
                 routing, bus=self.bus.party("routing"), blobs=self.blobs, sandbox=self.sandbox, **its
             ),
-            services.audit.app.create_app(audit, bus=self.bus.party("audit"), **its),
         ]
+        if self.with_audit:
+            self.parts.append(services.audit.app.create_app(audit, bus=self.bus.party("audit"), **its))
         await self.bus.start()
         with self.loop.talking():
             for part in self.parts:
@@ -487,6 +489,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--urls", required=True, help="JSON: service → address; `postgres` for the superuser")
     parser.add_argument("--seeds", required=True, help="one seed, or first:end")
+    parser.add_argument("--audit", action="store_true", help="let the journal listen too")
     parser.add_argument("--trace", action="store_true", help="print the trace of each schedule")
     options = parser.parse_args()
     first, _, end = options.seeds.partition(":")
@@ -497,7 +500,7 @@ def main() -> int:
     asyncio.set_event_loop(loop)
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        world = World(json.loads(options.urls), Path(folder), loop)
+        world = World(json.loads(options.urls), Path(folder), loop, with_audit=options.audit)
         loop.run_until_complete(world.open(len(seeds)))
         gc.freeze()  # what is there now stays to the end: looking through it again and again costs a tenth
         for number, seed in enumerate(seeds):
