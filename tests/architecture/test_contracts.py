@@ -100,14 +100,14 @@ def is_free_text(name: str) -> bool:
 def test_the_topic_of_an_event_names_its_publisher_and_version(event: type[Event]) -> None:
     match = EVENT_TOPIC.fullmatch(event.topic)
     assert match is not None, event.topic
-    assert match["service"] == event.__module__.rpartition(".")[2]
+    assert match["service"] == event.__module__.split(".")[2]
 
 
 @pytest.mark.parametrize("hint", HINTS, ids=lambda kind: kind.__qualname__)
 def test_the_topic_of_a_hint_names_its_sender_and_no_version(hint: type[Hint]) -> None:
     match = HINT_TOPIC.fullmatch(hint.topic)
     assert match is not None, hint.topic
-    assert match["service"] == hint.__module__.rpartition(".")[2]
+    assert match["service"] == hint.__module__.split(".")[2]
 
 
 def test_no_two_events_share_a_topic() -> None:
