@@ -50,6 +50,7 @@ def pack(
     document_id: DocumentId = "",
     signer: SignedBy = "",
     unsealed: Unsealed = False,
+    force: Annotated[bool, typer.Option("--force", help="Ghi đè tệp đã có. / Replace an existing file.")] = False,
     credential: CredentialFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -57,6 +58,12 @@ def pack(
     Đóng gói và ký số một văn bản. / Build and seal a packet.
     """
     del context
+    if out.exists() and not force:
+        # Sealing again gives other bytes, and only the same bytes get the same receipt.
+        raise LocalProblem(
+            f"{out} đã có; có thể đã gửi đi. / It exists, and may have been sent.",
+            remedy="Chọn tên khác, hoặc thêm --force. / Choose another name, or add --force.",
+        )
     identity = read_credential(credential) if credential or not unsealed else None
     draft = _draft(identity, sender, to, subject, files, code, type_name, priority, document_id, signer)
     unfinished = out.with_name(f".{out.name}.part")

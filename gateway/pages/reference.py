@@ -4,7 +4,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from fastapi import FastAPI
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.api.answers import problems
 from gateway.pages.layout import prose, show
@@ -38,6 +38,10 @@ def add_reference_page(app: FastAPI) -> None:
     )
     async def show_reference() -> Response:
         return show(app.title, _render(app.openapi()))
+
+    @app.get("/", include_in_schema=False)
+    async def lead_to_reference() -> Response:
+        return RedirectResponse("/docs")
 
 
 def _render(openapi: dict[str, Any]) -> str:

@@ -57,6 +57,19 @@ def test_what_was_packed_is_read_and_its_seal_holds(axis: Axis, paper: Path, tmp
     assert check_signature(packet.signature, packet.parts).sub_indication is None
 
 
+def test_a_packet_that_may_have_been_sent_is_not_packed_over(axis: Axis, paper: Path, tmp_path: Path) -> None:
+    order = ("pack", paper, "-o", tmp_path / "a.edxml", "--to", "H43.31", "--subject", "Một", "--unsealed")
+    assert axis(*order).exit_code == 0
+    first = (tmp_path / "a.edxml").read_bytes()
+
+    refused = axis(*order[:-2], "Hai", "--unsealed")
+
+    assert refused.exit_code == ExitCode.LOCAL
+    assert "--force" in refused.output
+    assert (tmp_path / "a.edxml").read_bytes() == first
+    assert axis(*order, "--force").exit_code == 0
+
+
 def test_two_documents_get_identifiers_of_their_own_by_time(axis: Axis, paper: Path, tmp_path: Path) -> None:
     ran = axis("pack", paper, "-o", tmp_path / "a.edxml", "--to", "H43.31", "--subject", "Một", "--json", "--unsealed")
 
