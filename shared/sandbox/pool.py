@@ -17,6 +17,10 @@ _ATTEMPTS: Final = 2
 chance before it is blamed."""
 
 
+URGENT_WORKERS: Final = 1
+"""Kept for what is urgent, so that large ordinary packets never make it wait."""
+
+
 class SandboxDefectError(Exception):
     """
     A function in the sandbox raised what it should not have; the text is its traceback.
@@ -29,7 +33,7 @@ class Sandbox:
 
     Args:
         functions: What may be run: name → `package.module:function`. Nothing else can be.
-        workers: Processes at most; they start when first needed.
+        workers: Processes at most, and one more for what is urgent; they start when first needed.
         jobs_per_worker: Jobs after which a process is replaced, so that leaks stay small.
         memory_bytes: Address space of a process.
         timeout: Time one job may take.
@@ -55,6 +59,7 @@ class Sandbox:
         self._loaded: dict[str, Function] | None = None
         self._workers = workers
         self._slots = asyncio.Semaphore(workers)
+        self._urgent_slots = asyncio.Semaphore(URGENT_WORKERS)
         self._idle: list[WorkerProcess] = []
         self._all: set[WorkerProcess] = set()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -73,13 +78,14 @@ class Sandbox:
         """
         return tuple(worker.pid for worker in self._all)
 
-    async def run(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    async def run(self, name: str, arguments: Mapping[str, Any], *, urgent: bool = False) -> dict[str, Any]:
         """
         Run a function.
 
         Args:
             name: One of the functions given to the sandbox.
             arguments: What it takes; JSON values only.
+            urgent: Run it in the place kept for what is urgent.
 
         Raises:
             Rejected: What the function raised; `packet-malformed` if the job took too long or killed its worker.
@@ -93,7 +99,7 @@ class Sandbox:
             raise Unavailable("the sandbox is closed")
         if self._in_process:
             return self._run_here(name, arguments)
-        async with self._slots:
+        async with self._urgent_slots if urgent else self._slots:
             answer = await self._ask_some_worker(name, arguments)
         return self._unpack(answer)
 
@@ -106,10 +112,11 @@ class Sandbox:
         for worker in list(self._all):
             self._dismiss(worker)
         # A job that is just starting a worker notices afterwards; its slot is free once it has.
-        for _ in range(self._workers):
-            await self._slots.acquire()
-        for _ in range(self._workers):
-            self._slots.release()
+        for slots, count in ((self._slots, self._workers), (self._urgent_slots, URGENT_WORKERS)):
+            for _ in range(count):
+                await slots.acquire()
+            for _ in range(count):
+                slots.release()
         await asyncio.gather(*self._leaving)
 
     def _run_here(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,9 +37,9 @@ class Packets:
         self._limits = limits
         self._offload = offload
 
-    async def read(self, sha256: str) -> Packet:
+    async def read(self, sha256: str, *, urgent: bool = False) -> Packet:
         """
-        Read a packet.
+        Read a packet, in a place of its own where it is urgent.
 
         Raises:
             PacketMalformed, PacketInvalid, DocumentIdMissing: As the packet deserves.
@@ -49,7 +49,7 @@ class Packets:
         if not await self._blobs.exists(sha256):
             raise BlobMissing(f"the packet {sha256} is not in the store")
         arguments = {"path": str(self._blobs.path(sha256)), "limits": self._limits.model_dump()}
-        found = await self._sandbox.run(READ_PACKET, arguments)
+        found = await self._sandbox.run(READ_PACKET, arguments, urgent=urgent)
         packet: Packet = await self._offload(Packet.model_validate, found)
         if packet.packet_sha256 != sha256:
             raise BlobMissing(f"the stored bytes are not those of {sha256}")

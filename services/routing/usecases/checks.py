@@ -40,7 +40,7 @@ class ReadDocument:
         return tuple(to.organ_id for to in self.header.addressees)
 
 
-async def read_document(context: Context, packet_sha256: str) -> ReadDocument:
+async def read_document(context: Context, packet_sha256: str, *, urgent: bool = False) -> ReadDocument:
     """
     Read a packet in a worker; it must carry a document.
 
@@ -48,7 +48,7 @@ async def read_document(context: Context, packet_sha256: str) -> ReadDocument:
         PacketMalformed, PacketInvalid, DocumentIdMissing: As the packet deserves.
         Unavailable: The bytes or a worker are out of reach.
     """
-    packet = await context.packets.read(packet_sha256)
+    packet = await context.packets.read(packet_sha256, urgent=urgent)
     if packet.header is None:
         detail = "Đây là gói trạng thái, không phải văn bản. / This is a status package, not a document."
         raise PacketInvalid(detail, errors=[FieldError(pointer=HEADER, code="status-package", detail=detail)])

@@ -23,6 +23,7 @@ from services.routing.usecases.access import authorize
 from services.routing.usecases.checks import ReadDocument
 from services.routing.usecases.context import Context
 from services.routing.usecases.keys import RequestKey
+from shared.contracts.base import Lane
 from shared.contracts.registry import AgencyEntry
 from shared.contracts.routing import DocumentAccepted, DocumentRefused, SubmitDocument, Submitted
 from shared.contracts.signing import VerificationReport
@@ -96,7 +97,8 @@ async def _submit(context: Context, mandate: Mandate, request: SubmitDocument) -
         return repeat
 
     # 2. What the packet says, and whether the caller may send it.
-    document = await checks.read_document(context, request.packet_sha256)
+    urgent = request.priority is not None and request.priority >= Lane.VERY_URGENT
+    document = await checks.read_document(context, request.packet_sha256, urgent=urgent)
     sender = checks.check_sender(mandate, document)
     codes = _asked_codes(request, document)
 

@@ -113,6 +113,17 @@ async def test_input_that_takes_too_long_is_malformed_and_its_worker_gone() -> N
         assert has_ended(before)
 
 
+async def test_an_urgent_job_does_not_wait_for_ordinary_ones() -> None:
+    async with Sandbox(FUNCTIONS, workers=1) as sandbox:
+        stalled = [asyncio.create_task(sandbox.run("stall", {})) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert (await sandbox.run("echo", {"n": 1}, urgent=True))["n"] == 1
+        assert not any(job.done() for job in stalled)
+        for job in stalled:
+            job.cancel()
+        await asyncio.gather(*stalled, return_exceptions=True)
+
+
 async def test_a_cancelled_job_takes_its_worker_with_it() -> None:
     async with Sandbox(FUNCTIONS, workers=1) as sandbox:
         before = (await sandbox.run("echo", {}))["pid"]
