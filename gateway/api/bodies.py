@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import AsyncGenerator
@@ -157,6 +156,6 @@ def _content_digest(request: Request) -> bytes | None:
         if name == "sha-256":
             try:
                 return base64.b64decode(value.strip().strip(":"), validate=True)
-            except binascii.Error:
+            except ValueError:
                 raise RequestInvalid("Content-Digest must read sha-256=:…: with base64 between the colons") from None
     return None

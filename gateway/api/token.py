@@ -1,7 +1,6 @@
 """`POST /oauth2/token`: client credentials, by secret or by an assertion signed with the system's certificate key."""
 
 import base64
-import binascii
 from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -190,7 +189,7 @@ def _read_basic(authorization: str) -> tuple[str, str]:
         raise ClientUnproven("authenticate with Basic, or send `client_assertion`")
     try:
         client_id, colon, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise ClientUnproven("the Basic credentials cannot be read") from None
     client_id, secret = unquote_plus(client_id), unquote_plus(secret)
     if not colon or max(len(client_id), len(secret)) > _MAX_NAME or "\0" in client_id + secret:

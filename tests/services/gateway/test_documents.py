@@ -49,6 +49,7 @@ async def test_a_repeat_is_answered_200_with_the_same_bytes(world: World) -> Non
         ({**XML, "Content-Length": "9000"}, 400, "body-incomplete"),
         ({**XML, "Content-Digest": "sha-256=:AAAA:"}, 400, "digest-mismatch"),
         ({**XML, "Content-Digest": "sha-256=:%:"}, 422, "request-invalid"),
+        ({**XML, "Content-Digest": b"sha-256=:\xff:"}, 422, "request-invalid"),
         ({**XML, "Axis-Priority": "5"}, 422, "request-invalid"),
         ({**XML, "Axis-Priority": "urgent"}, 422, "request-invalid"),
         ({**XML, "Idempotency-Key": "with space"}, 422, "request-invalid"),

@@ -1,4 +1,5 @@
 import base64
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,7 @@ async def test_an_assertion_gets_a_token(world: World) -> None:
         ("grant_type=password", basic("a", "b"), 400, "unsupported_grant_type"),
         ("grant_type=client_credentials", {}, 401, "invalid_client"),
         ("grant_type=client_credentials", {"Authorization": "Basic %%%"}, 401, "invalid_client"),
+        ("grant_type=client_credentials", {"Authorization": b"Basic \xff"}, 401, "invalid_client"),
         ("grant_type=client_credentials", {"Authorization": "Basic " + base64.b64encode(b"\xff:a").decode()}, 401, 0),
         ("grant_type=client_credentials", {"Authorization": "Bearer x"}, 401, "invalid_client"),
         ("grant_type=client_credentials", basic("a", "b" * 300), 401, "invalid_client"),
@@ -59,7 +61,7 @@ async def test_an_assertion_gets_a_token(world: World) -> None:
     ],
 )
 async def test_a_bad_request_is_answered_in_the_words_of_oauth(
-    world: World, form: str, headers: dict[str, str], status: int, error: str
+    world: World, form: str, headers: dict[str, Any], status: int, error: str
 ) -> None:
     form_type = {"Content-Type": "application/x-www-form-urlencoded"}
     async with world.client() as client:
