@@ -1,0 +1,493 @@
+"""A hostile client before a real node: every bad input gets its own problem and leaves nothing behind."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import io
+import json
+import re
+import time
+import zipfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+import pytest_asyncio
+
+from deploy.embedded.home import Home, init_home
+from deploy.embedded.papers import REPORT, paper, seal_of
+from deploy.embedded.postgres import PrivatePostgres
+from deploy.embedded.systems import ensure_system
+from shared.client import Call, Credential, Transport
+from shared.client.tokens import make_assertion
+from shared.contracts.registry import ImportReport
+from shared.edxml import AttachmentSource
+from shared.testing.invariants import check_invariants
+from shared.testing.node_process import NodeProcess
+from shared.testing.packets import a_status_packet
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TABLE = Path(__file__).parents[2] / "deploy" / "data" / "agencies-2024.csv"
+SENDER, RECEIVER, SISTER, STRANGER = "H43.31", "H43.32", "H43.33", "H43.34"
+PACKET_TYPE = "application/edxml+xml"
+ES256 = base64.urlsafe_b64encode(b'{"alg":"ES256"}').rstrip(b"=").decode()
+MAX_GROWTH_BYTES = 200 * 1024 * 1024
+COPIES = 50
+
+_LEFT_BEHIND = (
+    "routing.documents",
+    "routing.dispatches",
+    "routing.dispatch_chunks",
+    "routing.deliveries",
+    "routing.acknowledgements",
+    "routing.status_reports",
+    "routing.idempotency_keys",
+    "routing.dead_messages",
+    "registry.dead_messages",
+    "signing.dead_messages",
+    "delivery.dead_messages",
+    "audit.dead_messages",
+    "registry.webhooks",
+    "registry.registrations",
+)
+
+Expected = tuple[int, str]
+Case = tuple[str, bytes, Expected]
+
+
+@dataclass
+class Target:
+    """
+    The node, and who knocks.
+    """
+
+    home: Home
+    node: NodeProcess
+    http: httpx.AsyncClient
+    sender: Credential
+    receiver: Credential
+    stranger: Credential
+
+    async def token(self, system: Credential, **wanted: str) -> dict[str, str]:
+        assert system.secret is not None
+        answer = await self.http.post(
+            "/oauth2/token",
+            data={"grant_type": "client_credentials", **wanted},
+            auth=(system.system_id, system.secret.get_secret_value()),
+        )
+        assert answer.status_code == 200, answer.text
+        return bearer(answer.json()["access_token"])
+
+    def packet(self, number: str, **changes: Any) -> bytes:
+        facts: dict[str, Any] = {
+            "sender": (SENDER, "Bên gửi"),
+            "to": [(RECEIVER, "Bên nhận")],
+            "subject": "s",
+            "attachments": (REPORT,),
+            "seal": seal_of(self.sender),
+        }
+        return paper(number=number, **{**facts, **changes})
+
+    async def counts(self) -> dict[str, int]:
+        connection = await asyncpg.connect(PrivatePostgres(self.home.postgres).dsn("postgres", driver="postgresql"))
+        try:
+            assert await check_invariants(connection) == []
+            return {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in _LEFT_BEHIND}
+        finally:
+            await connection.close()
+
+    def resident_bytes(self) -> int:
+        status = Path(f"/proc/{self.node.pid}/status").read_text(encoding="ascii")
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) * 1024
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def target(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Target]:
+    folder = tmp_path_factory.mktemp("hostile") / "home"
+    config = init_home(folder, node_id="H43", port=0, admin_port=0).config
+    home, node = Home(folder), NodeProcess(folder, config.public_url)
+    try:
+        await node.start()
+        admin_credential = Credential.read(home.admin_credential)
+        async with (
+            Transport(admin_credential.url, admin_credential) as admin,
+            Transport(config.public_url) as public,
+            httpx.AsyncClient(base_url=config.public_url, timeout=60) as http,
+        ):
+            table = Call(
+                "POST",
+                "/v1/admin/agencies/import",
+                params={"as_of": "2024-12-31", "under": "H43"},
+                content=TABLE.read_bytes(),
+                content_type="text/csv",
+            )
+            await admin.ask(table, ImportReport)
+            systems = [
+                await ensure_system(admin, public, home.systems, system_id=name, name=name, agencies=agencies)
+                for name, agencies in (
+                    ("qlvb-gui", [SENDER]),
+                    ("qlvb-nhan", [RECEIVER, SISTER]),
+                    ("qlvb-la", [STRANGER]),
+                )
+            ]
+            yield Target(home, node, http, *systems)
+    finally:
+        with suppress(AssertionError):
+            await node.stop()
+        await PrivatePostgres(home.postgres).remove()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def unmoved(target: Target) -> AsyncIterator[Target]:
+    """
+    The node, which must stand afterwards as it stood before.
+    """
+    await target.counts()
+    before, size = await target.counts(), target.resident_bytes()
+    yield target
+    assert (await target.http.get("/health/ready")).status_code == 200
+    assert await target.counts() == before
+    assert target.resident_bytes() - size < MAX_GROWTH_BYTES
+
+
+async def test_a_packet_that_is_wrong_in_any_way_is_refused_by_name(unmoved: Target) -> None:
+    headers = {**await unmoved.token(unmoved.sender), "Content-Type": PACKET_TYPE}
+    for name, body, expected in [*_unreadable(unmoved), *_wrong_content(unmoved), *_wrong_seals(unmoved)]:
+        answer = await unmoved.http.post("/v1/documents", content=body, headers=headers)
+        assert said(answer) == expected, f"{name}: {answer.text[:500]}"
+
+
+async def test_a_head_that_is_wrong_is_refused_before_the_body_counts(unmoved: Target) -> None:
+    good = unmoved.packet("dau")
+    mine = {**await unmoved.token(unmoved.sender), "Content-Type": PACKET_TYPE}
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        yield good
+
+    cases: list[tuple[dict[str, Any], Any, Expected]] = [
+        ({"Content-Type": PACKET_TYPE}, good, (401, "token-missing")),
+        ({**mine, "Authorization": "Basic eDp5"}, good, (401, "token-missing")),
+        ({**mine, "Authorization": "Bearer x.y.z"}, good, (401, "token-invalid")),
+        ({**mine, **await unmoved.token(unmoved.sender, scope="inbox")}, good, (403, "scope-missing")),
+        ({**mine, "Content-Type": "application/json"}, good, (415, "wrong-media-type")),
+        ({**mine, "Content-Encoding": "gzip"}, good, (415, "wrong-media-type")),
+        ({**mine, "Content-Digest": "sha-256=:AAAA:"}, good, (400, "digest-mismatch")),
+        ({**mine, "Idempotency-Key": "a b"}, good, (422, "request-invalid")),
+        ({**mine, "Axis-Priority": "9"}, good, (422, "request-invalid")),
+        ({**mine, "X-Filler": "x" * 40_000}, good, (431, "headers-too-large")),
+        ({**mine, "Content-Digest": b"sha-256=:\xff:"}, good, (422, "request-invalid")),
+        (mine, in_pieces(), (411, "length-required")),
+    ]
+    for headers, body, expected in cases:
+        answer = await unmoved.http.post("/v1/documents", content=body, headers=headers)
+        assert said(answer) == expected, answer.text
+    reader, writer = await asyncio.open_connection(unmoved.http.base_url.host, unmoved.http.base_url.port)
+    head = f"Authorization: {mine['Authorization']}\r\nContent-Type: {PACKET_TYPE}\r\nContent-Length: {10**12}\r\n\r\n"
+    writer.write(f"POST /v1/documents HTTP/1.1\r\nHost: x\r\n{head}".encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+    writer.close()
+    narrowed = {**mine, **await unmoved.token(unmoved.receiver, agencies=SISTER)}
+    other = unmoved.packet("hep", sender=(RECEIVER, "x"), seal=seal_of(unmoved.receiver))
+    assert said(await unmoved.http.post("/v1/documents", content=other, headers=narrowed)) == (403, "agency-not-yours")
+
+
+async def test_a_packet_cut_half_way_is_as_if_never_sent(unmoved: Target) -> None:
+    headers = await unmoved.token(unmoved.sender)
+    good = unmoved.packet("cut")
+    url = unmoved.http.base_url
+    for _ in range(80):  # more than there are places for packets
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(
+            f"POST /v1/documents HTTP/1.1\r\nHost: x\r\nAuthorization: {headers['Authorization']}\r\n"
+            f"Content-Type: {PACKET_TYPE}\r\nContent-Length: {len(good)}\r\n\r\n".encode()
+            + good[: len(good) // 2]
+        )
+        with suppress(ConnectionError):
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+    answer = await unmoved.http.post("/v1/validations", content=good, headers={**headers, "Content-Type": PACKET_TYPE})
+    assert answer.status_code == 200
+
+
+async def test_a_forged_token_opens_nothing(unmoved: Target) -> None:
+    token = (await unmoved.token(unmoved.sender))["Authorization"].removeprefix("Bearer ")
+    head, claims, seal = token.split(".")
+    header, payload = json.loads(unpadded(head)), json.loads(unpadded(claims))
+    keys = (await unmoved.http.get("/v1/trust/jwks.json")).content
+
+    def forged(header: dict[str, Any], payload: dict[str, Any], seal: str) -> str:
+        return f"{segment(json.dumps(header).encode())}.{segment(json.dumps(payload).encode())}.{seal}"
+
+    symmetric = forged({**header, "alg": "HS256"}, payload, "").rstrip(".")
+    cases = [
+        forged({**header, "alg": "none"}, payload, ""),
+        f"{symmetric}.{segment(hmac.new(keys, symmetric.encode(), hashlib.sha256).digest())}",
+        forged({**header, "typ": "JWT"}, payload, seal),
+        forged({**header, "kid": "../../dev/null"}, payload, seal),
+        forged({**header, "crit": ["x"]}, payload, seal),
+        forged(header, {**payload, "sub": unmoved.receiver.system_id}, seal),
+        f"{head}.{claims}.{segment(bytes(64))}",
+        f"{segment(b'[' * 9_000)}.{claims}.{seal}",
+        f"{head}..{seal}",
+        f"{token}=",
+        make_assertion(unmoved.sender, audience=str(unmoved.http.base_url).rstrip("/"), at=int(time.time())),
+    ]
+    for forgery in cases:
+        answer = await unmoved.http.get("/v1/inbox", headers=bearer(forgery))
+        assert said(answer) == (401, "token-invalid"), forgery[:200]
+
+
+async def test_a_client_assertion_is_good_for_one_token(unmoved: Target) -> None:
+    issuer = str(unmoved.http.base_url).rstrip("/")
+    now = int(time.time())
+    good = make_assertion(unmoved.sender, audience=issuer, at=now)
+    answers = await asyncio.gather(*(unmoved.http.post("/oauth2/token", data=assertion(good)) for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [200, *[401] * 19]
+
+    def unsigned(**changes: Any) -> str:
+        name = unmoved.sender.system_id
+        claims = {"iss": name, "sub": name, "aud": issuer, "jti": "j", "exp": now + 60, **changes}
+        return f"{ES256}.{segment(json.dumps(claims).encode())}.{segment(bytes(64))}"
+
+    form = {"grant_type": "client_credentials"}
+    answer = await unmoved.http.post("/oauth2/token", data=form, headers=[(b"Authorization", b"Basic \xff")])
+    assert said(answer) == (401, "invalid-client")
+    for bad in (
+        make_assertion(unmoved.sender, audience="http://elsewhere", at=now),
+        make_assertion(unmoved.sender, audience=issuer, at=now - 10_000),
+        make_assertion(unmoved.sender, audience=issuer, at=now + 10_000),
+        unsigned(),
+        unsigned(jti="\ud800"),
+        unsigned(sub="\0", iss="\0"),
+        unsigned(exp=253_402_300_799),
+        f"{ES256}.{segment(b'[' * 9_000)}.AA",
+    ):
+        answer = await unmoved.http.post("/oauth2/token", data=assertion(bad))
+        assert said(answer) == (401, "invalid-client"), bad
+
+
+async def test_odd_addresses_and_bodies_are_refused_and_never_defects(unmoved: Target) -> None:
+    headers = await unmoved.token(unmoved.sender)
+    nobody = uuid4()
+    lists: list[tuple[str, list[object]]] = [
+        ("/v1/inbox", [40_000, "2026-01-01T00:00:00+00:00", str(nobody)]),
+        ("/v1/inbox", [0, "0001-01-01T00:00:00+14:00", str(nobody)]),
+        ("/v1/documents", ["9999-12-31T23:59:59-14:00", str(nobody)]),
+        ("/v1/agencies", ["\ud800", str(nobody)]),
+        ("/v1/agencies", ["x"]),
+    ]
+    for path, members in lists:
+        cursor = segment(json.dumps(members).encode())
+        answer = await unmoved.http.get(path, params={"cursor": cursor}, headers=headers)
+        assert answer.status_code == 422, f"{path} {members}: {answer.text}"
+    for path, expected in (
+        ("/v1/admin/systems", (404, "not-found")),
+        ("/v1//admin/systems", (404, "not-found")),
+        ("/v1/agencies/%00", (404, "not-found")),
+        ("/v1/agencies/..%2f..%2fadmin", (404, "not-found")),
+        ("/v1/agencies?at=0001-01-01T00:00:00Z", (422, "request-invalid")),
+        ("/v1/inbox?agency=%00", (422, "request-invalid")),
+        (f"/v1/inbox?cursor={'x' * 5_000}", (422, "request-invalid")),
+        ("/v1/inbox?limit=99999999999999999999", (422, "request-invalid")),
+        (f"/v1/inbox/{nobody}/attachments/99999999999999999999", (404, "not-found")),
+        ("/v1/trust/tree-head?tree_size=99999999999999999999", (422, "request-invalid")),
+        (f"/v1/registrations/{nobody}", (401, "token-invalid")),
+    ):
+        assert said(await unmoved.http.get(path, headers=headers)) == expected, path
+    for body in (
+        b"{",
+        b"[" * 100_000,
+        b'"\\ud800"',
+        b"\xff\xfe",
+        b'{"result":"done","reason":"\\u0000"}',
+        b"1" * 5_000,
+    ):
+        for path in (f"/v1/inbox/{nobody}/acknowledgement", "/v1/registrations", "/v1/webhooks"):
+            answer = await unmoved.http.post(
+                path, content=body, headers={**headers, "Content-Type": "application/json"}
+            )
+            assert said(answer) == (422, "request-invalid"), f"{path} {body[:30]!r}"
+    for url in ("file:///etc/passwd", "http://a@b/", "http://x:99999/", "http:///x", "http://h/\r\nX: y"):
+        answer = await unmoved.http.post("/v1/webhooks", json={"url": url}, headers=headers)
+        assert said(answer) == (422, "webhook-invalid"), url
+
+
+async def test_fifty_copies_at_once_are_one_document_which_is_nobody_elses(target: Target) -> None:
+    mine, theirs, strange = [await target.token(system) for system in (target.sender, target.receiver, target.stranger)]
+    before = await target.counts()
+    name = 'x"; filename=evil\r\nSet-Cookie: a=b\u202e/../../etc/passwd'
+    packet = target.packet("ban-sao", attachments=(AttachmentSource(b"octets", name, "d"),))
+    key = {"Content-Type": PACKET_TYPE, "Idempotency-Key": "key-1"}
+    answers = await asyncio.gather(
+        *(target.http.post("/v1/documents", content=packet, headers={**mine, **key}) for _ in range(COPIES))
+    )
+    assert sorted(answer.status_code for answer in answers) == [*[200] * (COPIES - 1), 201]
+    assert len({answer.content for answer in answers}) == 1
+    other = await target.http.post("/v1/documents", content=target.packet("khac"), headers={**mine, **key})
+    assert said(other) == (409, "idempotency-key-reused")
+    back = target.packet("ve", sender=(RECEIVER, "x"), to=[(SENDER, "y")], seal=seal_of(target.receiver))
+    answer = await target.http.post("/v1/documents", content=back, headers={**theirs, **key})
+    assert answer.status_code == 201, "a key of one system is nothing to another"
+    document = answers[0].json()["document_id"]
+    for path in (f"/v1/documents/{document}", f"/v1/documents/{document}/receipt", f"/v1/documents/{document}/journey"):
+        assert said(await target.http.get(path, headers=strange)) == (404, "not-found")
+    inbox = await target.http.get("/v1/inbox?wait=30", headers=theirs)
+    (item,) = [item for item in inbox.json()["items"] if item["document_id"] == document]
+    await _nobody_else_touches(target, item["delivery_id"], [mine, strange])
+    file = await target.http.get(f"/v1/inbox/{item['delivery_id']}/attachments/0", headers=theirs)
+    assert file.content == b"octets"
+    assert "set-cookie" not in file.headers
+    assert not set("/\\\r\n\u202e") & set(file.headers["content-disposition"].partition("''")[0])
+    words = [{"result": result, "reason": "x"} for result in ("done", "fail")] * 10
+    place = f"/v1/inbox/{item['delivery_id']}/acknowledgement"
+    said_all = await asyncio.gather(*(target.http.post(place, json=word, headers=theirs) for word in words))
+    assert sorted(answer.status_code for answer in said_all) == [*[200] * 9, 201, *[409] * 10]
+    after = await target.counts()
+    assert after["routing.documents"] - before["routing.documents"] == 2
+    assert after["routing.deliveries"] - before["routing.deliveries"] == 2
+    assert after["routing.acknowledgements"] - before["routing.acknowledgements"] == 1
+
+
+async def _nobody_else_touches(target: Target, delivery: str, others: list[dict[str, str]]) -> None:
+    for headers in others:
+        for path in ("", "/packet", "/attachments/0", "/statuses"):
+            answer = await target.http.get(f"/v1/inbox/{delivery}{path}", headers=headers)
+            assert said(answer) == (404, "not-found")
+        for path, body in (("acknowledgement", {"result": "done"}), ("statuses", {"code": "01"})):
+            answer = await target.http.post(f"/v1/inbox/{delivery}/{path}", json=body, headers=headers)
+            assert said(answer) == (404, "not-found")
+
+
+def _unreadable(target: Target) -> list[Case]:
+    good = target.packet("doc")
+    start = good.index(b"?>") + 2
+    malformed = (422, "packet-malformed")
+
+    def with_doctype(inside: bytes) -> bytes:
+        return good[:start] + b"<!DOCTYPE a [" + inside + b"]>" + good[start:]
+
+    return [
+        ("nothing", b"", malformed),
+        ("no XML", b"hello", malformed),
+        ("cut off", good[: len(good) // 2], malformed),
+        ("two roots", good + b"<a/>", malformed),
+        ("another namespace", good.replace(b"QCVN_102_2016", b"QCVN_102_2017"), malformed),
+        ("another encoding", good.decode().encode("utf-16"), malformed),
+        ("DOCTYPE", with_doctype(b""), malformed),
+        ("entities", with_doctype(b'<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">'), malformed),
+        ("external entity", with_doctype(b'<!ENTITY a SYSTEM "file:///etc/passwd">'), malformed),
+        ("10,000 deep", b"<a>" * 10_000 + b"</a>" * 10_000, malformed),
+        ("a million attributes", b"<a %b/>" % b" ".join(b'a%d=""' % n for n in range(1_000_000)), malformed),
+        ("a million elements", b"<a>" + b"<b/>" * 1_000_000 + b"</a>", malformed),
+        ("an endless name", b"<" + b"x" * 5_000_000, malformed),
+        ("NUL", good.replace(b">s<", b">\0<"), malformed),
+        ("bad base64", good.replace(b"<ContentTransferEncoded>", b"<ContentTransferEncoded>!!!!"), malformed),
+        ("zip bomb", _with_payload(good.replace(b"application/pdf", b"application/zip"), _bomb()), malformed),
+    ]
+
+
+def _wrong_content(target: Target) -> list[Case]:
+    good = target.packet("noi-dung")
+    invalid = (422, "packet-invalid")
+    refused = (422, "addressees-refused")
+    long = "đ".encode() * 3_000
+
+    def changed(pattern: bytes, by: bytes | Callable[[re.Match[bytes]], bytes]) -> bytes:
+        text, count = re.subn(pattern, by, good, count=1, flags=re.DOTALL)
+        assert count == 1, pattern
+        return text
+
+    def twice(found: re.Match[bytes]) -> bytes:
+        return found[0] * 2
+
+    return [
+        ("attachment missing", changed(rb"<AttachmentEncoded>.*</AttachmentEncoded>", b""), invalid),
+        ("attachment unreferenced", changed(rb"<edXML:Reference>.*?</edXML:Reference>", b""), invalid),
+        ("attachment doubled", changed(rb"<Attachment>.*?</Attachment>", twice), invalid),
+        ("no date", changed(rb"(PromulgationDate>)[^<]*", rb"\g<1>2026/13/45"), invalid),
+        ("no moment", changed(rb"(Timestamp>)[^<]*", rb"\g<1>yesterday"), invalid),
+        ("no priority", changed(rb"(Priority>)0", rb"\g<1>9"), invalid),
+        ("endless subject", changed(rb"(Subject>)s", rb"\g<1>" + long), invalid),
+        ("endless DocumentId", changed(rb"(DocumentId>)H43[^<]*", rb"\g<1>" + long), invalid),
+        ("no DocumentId", changed(rb"<edXML:DocumentId>H43.*?</edXML:DocumentId>", b""), (422, "document-id-missing")),
+        ("no addressee", changed(rb"<edXML:To>.*?</edXML:To>", b""), invalid),
+        ("a status package", a_status_packet(sender=SENDER, seal=seal_of(target.sender)), invalid),
+        ("From of others", target.packet("1", sender=(RECEIVER, "x")), (403, "sender-not-yours")),
+        ("From of nobody", target.packet("2", sender=("ZZ.99", "x")), (403, "sender-not-yours")),
+        ("unknown addressees", target.packet("3", to=[("ZZ.1", "x"), ("ZZ.2\u202e", "y"), (RECEIVER, "z")]), refused),
+        ("2,000 unknown addressees", target.packet("4", to=[(f"ZZ.{n}", "x") for n in range(2_000)]), refused),
+        ("secret", target.packet("5", subject="(MẬT) Kế hoạch"), (422, "secrecy-mark")),
+        ("secret in double width", target.packet("6", subject="ＭẬＴ: Kế hoạch"), (422, "secrecy-mark")),
+    ]
+
+
+def _wrong_seals(target: Target) -> list[Case]:
+    good = target.packet("ky")
+    found = re.search(rb"<edXML:MessageHeader .*?</edXML:MessageHeader>", good, re.DOTALL)
+    assert found is not None
+    header, evil = found[0], found[0].replace(b"Subject>s<", b"Subject>evil<")
+    hidden = b"<ds:Object>" + header + b"</ds:Object></ds:Signature>"
+    failed, invalid = (422, "signature-failed"), (422, "packet-invalid")
+    moved = good.replace(header, evil.replace(b' Id="MessageHeader"', b' Id="x"'))
+    return [
+        ("unsigned", target.packet("7", seal=None), (422, "signature-missing")),
+        ("empty signature", re.sub(rb"<ds:Reference.*?</ds:Reference>", b"", good, flags=re.DOTALL), failed),
+        ("signed by somebody else", target.packet("8", seal=seal_of(target.receiver)), (422, "signer-not-bound")),
+        ("changed after signing", good.replace(header, evil), failed),
+        ("another value", re.sub(rb"(<ds:SignatureValue>.{5}).", rb"\1!", good), failed),
+        ("two headers", good.replace(header, evil + header), invalid),
+        ("the signed header hidden", moved.replace(b"</ds:Signature>", hidden), invalid),
+        ("two signatures", re.sub(rb"<ds:Signature .*?</ds:Signature>", lambda found: found[0] * 2, good), failed),
+        ("a reference to everything", good.replace(b'URI="#MessageHeader"', b'URI=""'), failed),
+        ("a reference outside", good.replace(b'URI="#MessageHeader"', b'URI="file:///etc/passwd"'), failed),
+        ("a secret key's method", good.replace(b"xmldsig-more#ecdsa-sha256", b"xmldsig-more#hmac-sha256"), failed),
+        ("no certificate", re.sub(rb"<ds:KeyInfo>.*?</ds:KeyInfo>", b"", good), failed),
+        ("no certificate at all", re.sub(rb"(<ds:X509Certificate>)[^<]*", rb"\1AAAA", good), failed),
+    ]
+
+
+def _with_payload(packet: bytes, payload: bytes) -> bytes:
+    text = b"<ContentTransferEncoded>" + base64.b64encode(payload) + b"</ContentTransferEncoded>"
+    return re.sub(rb"<ContentTransferEncoded>.*?</ContentTransferEncoded>", lambda _: text, packet, flags=re.DOTALL)
+
+
+def _bomb() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bao-cao.pdf", bytes(50_000_000))
+    return out.getvalue()
+
+
+def said(answer: httpx.Response) -> Expected:
+    """
+    Give the status and the stable code of a refusal.
+    """
+    return answer.status_code, answer.json()["code"]
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def assertion(token: str) -> dict[str, str]:
+    kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    return {"grant_type": "client_credentials", "client_assertion_type": kind, "client_assertion": token}
+
+
+def segment(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def unpadded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
