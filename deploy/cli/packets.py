@@ -71,6 +71,12 @@ def pack(
         with unfinished.open("wb") as file:
             header = draft.write(file, None if unsealed else identity)
         unfinished.replace(out)
+    except ValueError as unfit:
+        # Too many attachments for one signature, or a key that is not of the certificate.
+        raise LocalProblem(
+            f"Không ký được gói tin. / The packet cannot be sealed: {unfit}",
+            remedy="Bớt tệp đính kèm, hoặc xem lại khóa. / Attach fewer files, or look at the seal's key.",
+        ) from unfit
     finally:
         unfinished.unlink(missing_ok=True)
     if as_json:

@@ -55,6 +55,8 @@ _SENTENCES: Final = {
     "Attachment {value} is not in the manifest.",
     "attachment-doubled": "Hai tệp đính kèm trùng ContentId {value}. / Two attachments have the ContentId {value}.",
     "reference-doubled": "Danh mục nêu ContentId {value} hai lần. / The manifest names ContentId {value} twice.",
+    "attachment-relabelled": "Tên hoặc kiểu của tệp {value} khác với danh mục. / "
+    "Name or type of attachment {value} differ from the manifest.",
     "id-doubled": "Giá trị Id {value} được dùng hai lần trong gói tin có chữ ký. / "
     "The Id {value} is used twice in a signed packet.",
 }

@@ -39,6 +39,7 @@ class _Interpreter:
         self._scan = scan
         self._findings = findings
         self._blocks = BlockReader(findings, skeleton.lines)
+        self._signature = find_signature(skeleton)
 
     def run(self) -> Packet:
         is_status = self._skeleton.message_header.find(tag("StatusCode")) is not None
@@ -77,7 +78,7 @@ class _Interpreter:
         )
 
     def _packet(self, kind: str, parts: Sequence[tuple[str, str]]) -> Packet:
-        signature = find_signature(self._skeleton)
+        signature = self._signature
         if signature.octets is not None or signature.foreign is not None:
             check_ids(self._skeleton, self._findings)
         return Packet(
@@ -156,7 +157,7 @@ class _Interpreter:
         seen.add(content_id)
 
     def _match(self, manifest: Sequence[Reference], attachments: Sequence[Attachment]) -> None:
-        referenced = {reference.content_id for reference in manifest}
+        referenced = {reference.content_id: reference for reference in manifest}
         attached = {attachment.content_id for attachment in attachments}
         manifest_element = self._skeleton.manifest
         if manifest_element is not None:
@@ -165,8 +166,13 @@ class _Interpreter:
                     self._blocks.error("attachment-missing", element, value=reference.content_id)
         for element in self._skeleton.attachments:
             content_id = _without_scheme(element.findtext(tag("ContentId")) or "")
-            if content_id and content_id not in referenced:
+            if not content_id:
+                continue
+            if content_id not in referenced:
                 self._blocks.error("attachment-unreferenced", element, value=content_id)
+            elif self._signature.octets is not None and _label(element) != _label_of(referenced[content_id]):
+                # The signature covers the manifest's labels and the bytes, not the labels beside the bytes.
+                self._blocks.error("attachment-relabelled", element, value=content_id)
 
     def _secrecy_elements(self) -> tuple[NamedValue, ...]:
         found: list[NamedValue] = []
@@ -176,6 +182,15 @@ class _Interpreter:
                 if value:
                     found.append(NamedValue(name=local_name(element), value=value[:200]))
         return tuple(found)
+
+
+def _label(element: etree._Element) -> tuple[str, str]:
+    name, content_type = (element.findtext(tag(part)) or "" for part in ("AttachmentName", "ContentType"))
+    return name.strip(), content_type.strip()
+
+
+def _label_of(reference: Reference) -> tuple[str, str]:
+    return reference.name, reference.content_type
 
 
 def _without_scheme(content_id: str) -> str:

@@ -125,3 +125,16 @@ def test_an_id_used_twice_is_refused_in_a_signed_packet_only(
     assert [error.code for error in refusal(octets).errors] == ["id-doubled"]
     unsigned = octets.replace(octets[octets.index(b"<ds:Signature ") : octets.index(HEADER_END)], b"")
     assert read(unsigned).signature is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"a.pdf", b"a.exe"), (b"application/pdf", b"application/zip")], ids=["name", "content type"]
+)
+def test_labels_beside_the_bytes_must_be_those_of_the_signed_manifest(
+    read: Callable[..., Packet], before: bytes, after: bytes
+) -> None:
+    # The seal covers the manifest and the bytes; what stands beside the bytes could be changed on the way.
+    head, opening, attachments = sealed().partition(b"<AttachmentEncoded>")
+    with pytest.raises(Rejected) as refused:
+        read(head + opening + attachments.replace(before, after, 1))
+    assert "attachment-relabelled" in {error.code for error in refused.value.errors}
