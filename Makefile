@@ -62,7 +62,10 @@ judges:
 
 .PHONY: test
 test: check judges  ## every check and every test, against real servers (under 15 minutes)
-	@$(BIN)/pytest
+	@echo "Seeded schedules, on both cores ..."
+	@$(BIN)/pytest tests/schedules
+	@echo "Everything else; most of it waits for a server, so several at once ..."
+	@$(BIN)/pytest -n 4 --dist loadfile --ignore tests/schedules
 
 .PHONY: clean
 clean:  ## remove the environment and caches; a node's folder stays

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Table, bindparam, delete, func, select, update
+from sqlalchemy import ARRAY, BigInteger, Row, Table, any_, bindparam, delete, func, select, update
 
 from shared.contracts.base import Lane
 from shared.messaging import Bus, Item
@@ -45,7 +45,13 @@ class Relay:
         self._bus = bus
         self._lowest_lane = lowest_lane
         self._wake = asyncio.Event()
-        self._claiming = _claim_statement(store.tables.outbox, lowest_lane)
+        outbox = store.tables.outbox
+        self._claiming = _claim_statement(outbox, lowest_lane)
+        self._marking = (
+            update(outbox)
+            .where(outbox.c.seq == any_(bindparam("seqs", type_=ARRAY(BigInteger))))
+            .values(sent_at=bindparam("now"))
+        )
         store.on_outbox(self._hear)
 
     async def run(self) -> None:
@@ -122,7 +128,7 @@ class Relay:
         outbox, now = self._store.tables.outbox, self._store.clock.now()
         async with self._store.database.begin() as transaction:
             if sent:
-                await transaction.connection.execute(update(outbox).where(outbox.c.seq.in_(sent)).values(sent_at=now))
+                await transaction.connection.execute(self._marking, {"seqs": sent, "now": now})
             if unsent:
                 pause = func.least(outbox.c.attempts * RETRY_AFTER, LONGEST_RETRY)
                 await transaction.connection.execute(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, text, update
+from sqlalchemy import Integer, bindparam, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -73,20 +73,46 @@ RETURNING chunk.id, picked.turn, picked.accepted_at
 """)
 
 
+# Built once: the feeder asks these after every acceptance, and building them takes longer than running them.
+_TRY_LOCK = select(func.pg_try_advisory_xact_lock(_LOCK_CLASS, bindparam("lane", type_=Integer)))
+_OUTSTANDING = select(func.count()).where(
+    dispatch_chunks.c.state == "offered", dispatch_chunks.c.lane == bindparam("lane")
+)
+_PAUSED_LANES = select(lane_controls.c.lane, lane_controls.c.reason, lane_controls.c.paused_until).where(
+    or_(lane_controls.c.paused_until.is_(None), lane_controls.c.paused_until > bindparam("now"))
+)
+_OFFER_LATE = (
+    update(dispatch_chunks)
+    .where(
+        dispatch_chunks.c.id.in_(
+            select(dispatch_chunks.c.id)
+            .where(
+                dispatch_chunks.c.state == "offered",
+                dispatch_chunks.c.lane == bindparam("its_lane"),
+                dispatch_chunks.c.offered_at < bindparam("before"),
+                dispatch_chunks.c.offers < MAX_OFFERS,
+            )
+            .limit(500)
+        ),
+        dispatch_chunks.c.state == "offered",
+    )
+    .values(offered_at=bindparam("now"), offers=dispatch_chunks.c.offers + 1)
+    .returning(dispatch_chunks.c.id)
+)
+
+
 async def lock_lane(connection: AsyncConnection, lane: int) -> bool:
     """
     Become the one that fills a lane's window until the transaction ends; False when another copy is at it.
     """
-    statement = select(func.pg_try_advisory_xact_lock(_LOCK_CLASS, lane))
-    return bool((await connection.execute(statement)).scalar_one())
+    return bool((await connection.execute(_TRY_LOCK, {"lane": lane})).scalar_one())
 
 
 async def count_outstanding(connection: AsyncConnection, lane: int) -> int:
     """
     Count the chunks of a lane that are in its window.
     """
-    statement = select(func.count()).where(dispatch_chunks.c.state == "offered", dispatch_chunks.c.lane == lane)
-    return int((await connection.execute(statement)).scalar_one())
+    return int((await connection.execute(_OUTSTANDING, {"lane": lane})).scalar_one())
 
 
 async def offer_fairly(
@@ -108,23 +134,8 @@ async def offer_again(connection: AsyncConnection, lane: int, *, before: datetim
     """
     Offer once more what has been in the window for too long.
     """
-    late = (
-        select(dispatch_chunks.c.id)
-        .where(
-            dispatch_chunks.c.state == "offered",
-            dispatch_chunks.c.lane == lane,
-            dispatch_chunks.c.offered_at < before,
-            dispatch_chunks.c.offers < MAX_OFFERS,
-        )
-        .limit(500)
-    )
-    statement = (
-        update(dispatch_chunks)
-        .where(dispatch_chunks.c.id.in_(late), dispatch_chunks.c.state == "offered")
-        .values(offered_at=now, offers=dispatch_chunks.c.offers + 1)
-        .returning(dispatch_chunks.c.id)
-    )
-    return list((await connection.execute(statement)).scalars())
+    values = {"its_lane": lane, "before": before, "now": now}
+    return list((await connection.execute(_OFFER_LATE, values)).scalars())
 
 
 async def lock_chunk(connection: AsyncConnection, chunk_id: UUID) -> Chunk | None:
@@ -225,9 +236,7 @@ async def paused_lanes(connection: AsyncConnection, now: datetime) -> dict[int, 
     """
     Lanes that are paused at a moment.
     """
-    in_force = or_(lane_controls.c.paused_until.is_(None), lane_controls.c.paused_until > now)
-    statement = select(lane_controls.c.lane, lane_controls.c.reason, lane_controls.c.paused_until).where(in_force)
-    return {row[0]: Control(*row) for row in await connection.execute(statement)}
+    return {row[0]: Control(*row) for row in await connection.execute(_PAUSED_LANES, {"now": now})}
 
 
 async def paused_agencies(
