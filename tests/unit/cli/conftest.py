@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from deploy.cli.connections import Place
 from deploy.cli.main import app
+from deploy.cli.output import problems, terminal
 from shared.client import Credential, RetryPolicy, key_to_pem
 from shared.testing.pki import an_authority, to_pem
 from shared.testing.stand_in import URL, StandInNode
@@ -20,8 +21,11 @@ Axis = Callable[..., Result]
 def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AXIS_CREDENTIAL", "AXIS_HOME"):
         monkeypatch.delenv(name, raising=False)
-    # What is printed must not depend on the terminal of whoever runs the tests.
+    # What is printed must not depend on the terminal of whoever runs the tests; the consoles remember the one they
+    # were made at.
     monkeypatch.setenv("COLUMNS", "200")
+    for console in (terminal, problems):
+        monkeypatch.setattr(console, "_width", 200)
 
 
 @pytest.fixture
