@@ -21,6 +21,7 @@ from gateway.doorway import Guard, Observer
 from gateway.limits import Uploads
 from gateway.mailboxes import Mailboxes
 from gateway.pages import add_problem_pages, add_reference_page
+from gateway.proxied import BehindProxy, read_networks
 from gateway.refusals import Refusals
 from gateway.settings import Settings
 from shared.blobs import BlobStore
@@ -104,7 +105,8 @@ def create_app(settings: Settings, *, bus: Bus, blobs: BlobStore, clock: Clock, 
     def doorway(app: FastAPI, listener: str) -> ASGIApp:
         guarded = Guard(app, settings=settings, refusals=refusals)
         observed = Observer(guarded, registry=figures, listener=listener, refusals=refusals)
-        return CorrelationMiddleware(observed, lambda: new_id().hex)
+        correlated = CorrelationMiddleware(observed, lambda: new_id().hex)
+        return BehindProxy(correlated, proxies=read_networks(settings.trusted_proxies))
 
     return Gateway(doorway(public, "public"), doorway(admin, "admin"), mailboxes)
 

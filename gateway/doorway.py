@@ -78,6 +78,7 @@ class Observer:
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
         client = scope.get("client")
+        certificate = scope.get("state", {}).get("client_certificate")
         _logger.info(
             "request",
             listener=self._listener,
@@ -86,6 +87,7 @@ class Observer:
             status=status,
             milliseconds=round(seconds * 1000, 1),
             client=client[0] if client else None,
+            **({"certificate": certificate.sha256, "verified": certificate.verified} if certificate else {}),
         )
 
 

@@ -1,7 +1,19 @@
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.proxied import read_networks
+
 _MIB = 1024 * 1024
+
+
+def _checked(text: str) -> str:
+    read_networks(text)
+    return text
+
+
+Networks = Annotated[str, AfterValidator(_checked)]
 
 
 class Settings(BaseSettings):
@@ -17,11 +29,16 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:8080",
         description="Address under which callers reach this node; issuer of its access tokens, root of its links.",
     )
+    trusted_proxies: Networks = Field(
+        default="",
+        description="Networks of the reverse proxies in front, CIDR, separated by commas. From them alone are the "
+        "caller's address, scheme and certificate taken that they name; empty: callers come directly.",
+    )
 
     max_packet_bytes: int = Field(default=1024 * _MIB, gt=0, description="Largest packet taken.")
     max_json_bytes: int = Field(default=_MIB, gt=0, description="Largest JSON or form body taken.")
     max_import_bytes: int = Field(default=64 * _MIB, gt=0, description="Largest table of agencies taken.")
-    max_header_bytes: int = Field(default=32 * 1024, gt=0, description="All header lines of a request together.")
+    max_header_bytes: int = Field(default=_MIB, gt=0, description="All header lines of a request together.")
     max_uploads: int = Field(default=64, gt=0, description="Packets received at the same time.")
     max_urgent_uploads: int = Field(
         default=16, ge=0, description="Further packets received at the same time if sent with Axis-Priority 2 to 4."

@@ -65,8 +65,9 @@ class Listeners:
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                proxy_headers=False,  # whom to believe about callers is the gateway's own setting
                 date_header=True,
-                h11_max_incomplete_event_size=64 * 1024,
+                h11_max_incomplete_event_size=2 * 1024 * 1024,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=GRACE_SECONDS,
                 backlog=_BACKLOG,

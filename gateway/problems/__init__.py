@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from gateway.problems.access import ACCESS
 from gateway.problems.http import HTTP
 from gateway.problems.kinds import ProblemKind, Text
+from gateway.problems.proxy import PROXY
 from gateway.problems.receiving import RECEIVING
 from gateway.problems.registry import REGISTRY
 from gateway.problems.sending import SENDING
 
-PROBLEMS: Mapping[str, ProblemKind] = {kind.code: kind for kind in (*ACCESS, *HTTP, *SENDING, *RECEIVING, *REGISTRY)}
+PROBLEMS: Mapping[str, ProblemKind] = {
+    kind.code: kind for kind in (*ACCESS, *HTTP, *SENDING, *RECEIVING, *REGISTRY, *PROXY)
+}
 
 __all__ = ["PROBLEMS", "ProblemKind", "Text"]

@@ -66,7 +66,7 @@ HTTP: Final = (
         what=Text("Các dòng tiêu đề cộng lại quá dài.", "The header lines together are too long."),
         why=Text("Giới hạn giữ bộ nhớ của trục không đổi.", "The limit keeps the memory of the axis constant."),
         change=Text("Bỏ tiêu đề không cần.", "Leave out headers that are not needed."),
-        example="header lines may have at most 32768 bytes together",
+        example="header lines may have at most 1048576 bytes together",
     ),
     ProblemKind(
         code="wrong-media-type",

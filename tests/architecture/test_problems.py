@@ -98,15 +98,20 @@ def test_the_published_codes_keep_their_statuses(status: int) -> None:
 def test_the_table_holds_nothing_that_nobody_raises() -> None:
     raised = {kind.code for kind in errors_of_the_house()}
     published = {code for codes in FIRST_SET.values() for code in codes}
-    assert set(PROBLEMS) - raised - published == {"internal-error"}
+    from gateway.problems.proxy import PROXY
+
+    by_the_proxy = {kind.code for kind in PROXY}
+    assert by_the_proxy.isdisjoint(raised)
+    assert set(PROBLEMS) - raised - published - by_the_proxy == {"internal-error"}
 
 
 def test_no_code_stands_in_the_table_twice() -> None:
-    from gateway.problems import access, http, receiving, registry, sending
+    from gateway.problems import access, http, proxy, receiving, registry, sending
 
     parts = (
         access.ACCESS,
         http.HTTP,
+        proxy.PROXY,
         receiving.RECEIVING,
         registry.REGISTRY,
         sending.SENDING,
