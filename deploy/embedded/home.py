@@ -5,9 +5,9 @@ import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from deploy.embedded.errors import NodeError
 
@@ -106,6 +106,24 @@ class Home:
                 remedy="Restore the keys folder from your backup; without it the node's keys cannot be opened.",
             ) from error
 
+    def values_for(self, process: str) -> dict[str, Any]:
+        """
+        Give what this folder knows of the settings of a process: who the node is, and only its own secrets.
+        """
+        config = self.config()
+        found: dict[str, Any] = {"node_id": config.node_id, "public_url": config.public_url}
+        match process:
+            case "gateway":
+                found["node_name"] = f"Trục {config.node_id}"
+            case "signing":
+                found |= {"key_file": self.key_file, "passphrase_file": self.secret_file("passphrase")}
+            case "registry":
+                found |= {
+                    "pepper": SecretStr(self.secret("pepper")),
+                    "webhook_key": SecretStr(self.secret("webhook-key")),
+                }
+        return found
+
     def config(self) -> NodeConfig:
         """
         Read who this node is.
@@ -172,7 +190,7 @@ def init_home(
     try:
         if not place.root.exists():
             place.root.mkdir(parents=True, mode=0o700)
-        elif any(entry.name not in {"keys", "lost+found"} for entry in place.root.iterdir()):
+        elif any(entry.name not in {"keys", "lost+found", "distributed"} for entry in place.root.iterdir()):
             raise NodeError(
                 f"{place.root} holds other things", remedy="Choose an empty folder: axis --home FOLDER init"
             )
