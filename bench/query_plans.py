@@ -24,12 +24,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deploy.embedded.postgres import PrivatePostgres
 from services.routing import tables
-from services.routing.repository import chunks, deliveries, documents, inbox, journey
+from services.routing.repository import chunks, deliveries, documents, figures, inbox, journey
 from shared.clock import SystemClock
 from shared.database import Database, upgrade
 from shared.identifiers import Uuid7Source
 from shared.messaging import Item
-from shared.outbox import Relay, Store
+from shared.outbox import MessagingFigures, Relay, Store
+from shared.telemetry.figures import Figures
 
 MAILBOXES = 5_000
 SENDERS = 1_000
@@ -152,6 +153,12 @@ async def look(database: Database, admin: asyncpg.Connection) -> int:
         "failed deliveries": on(lambda c: deliveries.list_failed(c, None, (NOW, number(7)), 100)),
         "documents of 20 senders": on(lambda c: documents.list_documents(c, keys, (NOW, number(7)), 50)),
         "journey": on(lambda c: journey.read_journey(c, number(4_711), None, 500)),
+        "figures: lanes": on(lambda c: figures.read_lanes(c, most=1_000)),
+        "figures: failed deliveries": on(lambda c: figures.read_failed(c, most=1_000)),
+        "figures: held deliveries": on(lambda c: figures.count_held(c, most=1_000)),
+        "figures: what lies in mailboxes": on(lambda c: figures.count_in_mailboxes(c, most=10_000)),
+        "figures: the oldest of every mailbox": on(lambda c: figures.read_mailboxes(c, before=NOW, urgent_before=NOW)),
+        "figures: outbox and dead messages": on(MessagingFigures(store, Figures()).read),
         "relay: the next batch of the outbox": relay.run_once,
     }
     whole = 0

@@ -1,7 +1,6 @@
 from dataclasses import dataclass
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 from pydantic.json_schema import models_json_schema
 from starlette.types import ASGIApp
 
@@ -29,6 +28,7 @@ from shared.clock import Clock
 from shared.http import CorrelationMiddleware, ProblemDetails
 from shared.identifiers import IdSource
 from shared.messaging import Bus
+from shared.telemetry.figures import Figures
 from shared.tokens import TokenVerifier
 
 _PUBLIC = "Văn bản giữa các cơ quan: gửi, nhận, xác nhận, theo dõi. · Documents between agencies."
@@ -56,7 +56,15 @@ class Gateway:
         self.mailboxes.close()
 
 
-def create_app(settings: Settings, *, bus: Bus, blobs: BlobStore, clock: Clock, new_id: IdSource) -> Gateway:
+def create_app(
+    settings: Settings,
+    *,
+    bus: Bus,
+    blobs: BlobStore,
+    clock: Clock,
+    new_id: IdSource,
+    figures: Figures | None = None,
+) -> Gateway:
     """
     Build the gateway.
 
@@ -66,7 +74,9 @@ def create_app(settings: Settings, *, bus: Bus, blobs: BlobStore, clock: Clock, 
         blobs: Where packets are streamed to and from.
         clock: To judge the life of access tokens.
         new_id: Makes the correlation ids of requests that bring none.
+        figures: Those of this process, shown to operators; None: the gateway's own only.
     """
+    figures = figures or Figures()
     refusals = Refusals(settings.public_url)
     mailboxes = Mailboxes(bus, max_waiting=settings.max_waiting)
     context = Context(
@@ -79,7 +89,9 @@ def create_app(settings: Settings, *, bus: Bus, blobs: BlobStore, clock: Clock, 
         room=Room(blobs, settings.min_free_bytes),
         refusals=refusals,
     )
-    figures = CollectorRegistry()
+    figures.min_free_bytes.set(settings.min_free_bytes)
+    figures.uploads.set_function(lambda: context.uploads.taken)
+    figures.polls.set_function(lambda: mailboxes.waiting)
 
     public = _application(settings, refusals, title="Trục liên thông văn bản", description=_PUBLIC)
     add_token(public, context)
@@ -104,7 +116,7 @@ def create_app(settings: Settings, *, bus: Bus, blobs: BlobStore, clock: Clock, 
 
     def doorway(app: FastAPI, listener: str) -> ASGIApp:
         guarded = Guard(app, settings=settings, refusals=refusals)
-        observed = Observer(guarded, registry=figures, listener=listener, refusals=refusals)
+        observed = Observer(guarded, registry=figures.registry, listener=listener, refusals=refusals)
         correlated = CorrelationMiddleware(observed, lambda: new_id().hex)
         return BehindProxy(correlated, proxies=read_networks(settings.trusted_proxies))
 

@@ -67,6 +67,13 @@ class Uploads:
         self._urgent = urgent
         self._taken = 0
 
+    @property
+    def taken(self) -> int:
+        """
+        How many packets are being received.
+        """
+        return self._taken
+
     @contextmanager
     def place(self, lane: Lane) -> Iterator[None]:
         """

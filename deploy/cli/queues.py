@@ -14,7 +14,7 @@ from deploy.cli.connections import AsJson, Place, example, place_of, wait_for
 from deploy.cli.output import LANE_NAMES, local_time, print_json, say, state_name, table, terminal
 from shared.client import Call
 from shared.contracts.base import Lane
-from shared.contracts.routing import Queues
+from shared.contracts.routing import COUNTED_UP_TO, Queues
 from shared.identifiers import VIETNAM
 
 app = typer.Typer(invoke_without_command=True)
@@ -71,6 +71,10 @@ async def _watch(place: Place) -> None:
                 live.update(_picture(await admin.ask(call, Queues)), refresh=True)
 
 
+def _count(number: int) -> str:
+    return f"{number}+" if number >= COUNTED_UP_TO else str(number)
+
+
 def _picture(found: Queues) -> Group:
     lanes = table(
         "",
@@ -85,7 +89,7 @@ def _picture(found: Queues) -> Group:
         [
             (
                 f"{int(one.lane)} {LANE_NAMES[one.lane]}",
-                one.waiting,
+                _count(one.waiting),
                 one.waiting_addressees,
                 one.outstanding,
                 f"{one.oldest_seconds:.0f}",
@@ -94,9 +98,9 @@ def _picture(found: Queues) -> Group:
             for one in sorted(found.lanes, key=lambda one: -one.lane)
         ],
     )
-    counts = ", ".join(f"{state_name(state)} {number}" for state, number in found.deliveries.items())
+    counts = ", ".join(f"{state_name(state)} {_count(number)}" for state, number in found.deliveries.items())
     parts: list[Any] = [lanes, Text(f"Lượt nhận / deliveries: {counts or 0}")]
-    parts.append(Text(f"Chưa mở / unopened: {found.unopened}   hộp phát / outbox: {found.outbox}"))
+    parts.append(Text(f"Chưa mở / unopened: {_count(found.unopened)}   hộp phát / outbox: {_count(found.outbox)}"))
     parts += [
         Text(f"Giữ lại / held: {one.agency}, {one.reason} {local_time(one.paused_until)}".rstrip())
         for one in found.paused_agencies

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -18,6 +18,7 @@ from gateway.api.context import Context
 from shared.contracts import audit, delivery, registry, routing, signing
 from shared.contracts.base import Health, Lane, Nothing, Operation
 from shared.errors import AxisError
+from shared.telemetry.figures import CONTENT_TYPE, Figures
 
 VERSION: Final = "0.1.0"
 _HEALTH_SECONDS: Final = 1.0
@@ -130,7 +131,7 @@ class Readiness:
         return PartHealth(ready=True, needed=True)
 
 
-def add_node(app: FastAPI, context: Context, figures: CollectorRegistry, *, with_details: bool) -> None:
+def add_node(app: FastAPI, context: Context, figures: Figures, *, with_details: bool) -> None:
     """
     Add health, metrics and the node's own description.
 
@@ -138,10 +139,12 @@ def add_node(app: FastAPI, context: Context, figures: CollectorRegistry, *, with
         app: Where to.
         context: What the routes work with.
         figures: What `/metrics` shows.
-        with_details: Whether `/health/ready` says what is missing; only operators should read that.
+        with_details: Whether `/health/ready` says what is missing and `/metrics` more than the requests of agencies;
+            only operators should read that.
     """
     settings = context.settings
     readiness = Readiness(context)
+    requests = figures.registry.restricted_registry(_SHOWN_TO_AGENCIES)
     root = settings.public_url.rstrip("/")
     description = Node(
         node_id=settings.node_id,
@@ -194,7 +197,12 @@ def add_node(app: FastAPI, context: Context, figures: CollectorRegistry, *, with
         responses=problems(),
     )
     async def show_figures() -> Response:
-        return Response(generate_latest(figures), media_type="text/plain; version=0.0.4; charset=utf-8")
+        shown = figures.text() if with_details else generate_latest(requests)
+        return Response(shown, media_type=CONTENT_TYPE)
 
 
+_SHOWN_TO_AGENCIES: Final = (
+    "axis_gateway_public_requests_total",
+    *(f"axis_gateway_public_request_seconds_{part}" for part in ("bucket", "count", "sum")),
+)
 _LATER: Final = {"Retry-After": "1"}

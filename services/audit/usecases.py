@@ -23,8 +23,9 @@ from services.audit.repository import Repository, SignedHead
 from shared.contracts.audit import Consistency, Inclusion, TreeHead
 from shared.errors import AxisError, Unavailable
 from shared.messaging.port import DEFAULT_DEADLINE
-from shared.outbox import Store
+from shared.outbox import MessagingFigures, Store
 from shared.telemetry import get_logger
+from shared.telemetry.figures import Figures
 
 MAX_BATCH = 256
 LAST_HEAD_SECONDS = 2
@@ -39,6 +40,20 @@ async def found_journal(store: Store) -> None:
     async with store.begin() as uow:
         await Repository(uow.connection).found_journal(store.new_id(), store.clock.now())
         await uow.commit()
+
+
+async def look(store: Store, figures: Figures) -> None:
+    """
+    Show how long the journal is, and how much of it no signed head covers yet.
+    """
+    async with store.read() as connection:
+        repository = Repository(connection)
+        size = await repository.read_size()
+        head = await repository.find_head()
+    figures.journal_size.set(size)
+    figures.journal_unsigned.set(size - (head.tree_size if head else 0))
+    figures.journal_head_age.set((store.clock.now() - head.signed_at).total_seconds() if head else 0.0)
+    await MessagingFigures(store, figures).look()
 
 
 @dataclass

@@ -6,6 +6,7 @@ from services.delivery.clients import Outside, Registry, open_http
 from services.delivery.consumers import connect
 from services.delivery.settings import Settings
 from services.delivery.tables import messaging
+from services.delivery.usecases.figures import DeliveryFigures
 from services.delivery.usecases.finish import sweep
 from services.delivery.usecases.notify import Notifier
 from services.delivery.usecases.send import Worker
@@ -20,6 +21,7 @@ from shared.identifiers import IdSource
 from shared.messaging import Bus
 from shared.outbox import Consumer, Relay, Store, answer_dead_messages
 from shared.runtime import Service, every
+from shared.telemetry.figures import LOOK_SECONDS, Figures
 from shared.tokens import TokenVerifier, authorize_with
 
 SWEEP_SECONDS = 600.0
@@ -33,6 +35,7 @@ def create_app(
     new_id: IdSource,
     http: httpx.AsyncClient | None = None,
     faults: Faults = NO_FAULTS,
+    figures: Figures | None = None,
 ) -> Service:
     """
     Build delivery on a bus.
@@ -44,6 +47,7 @@ def create_app(
         new_id: Makes identifiers.
         http: Carries what leaves the house; closed with the service. None: one made by the settings.
         faults: What goes wrong at which point.
+        figures: Those of this process; None: nobody watches.
     """
     database = Database(settings.database_url.get_secret_value(), service="delivery", faults=faults)
     store = Store(database, messaging, clock=clock, new_id=new_id)
@@ -85,6 +89,7 @@ def create_app(
             urgent_relay.run,
             relay.run,
             every(SWEEP_SECONDS, clear_away),
+            *([] if figures is None else [every(LOOK_SECONDS, DeliveryFigures(store, figures).look)]),
         ],
         on_start=[check],
         on_stop=[client.aclose, database.close],

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, or_, select, true, update
+from sqlalchemy import Row, delete, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -52,6 +52,22 @@ class Repository:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+
+    async def oldest_pending_at(self) -> datetime | None:
+        """
+        Tell when the oldest notification that is not delivered yet was made.
+        """
+        pending = select(notifications.c.created_at).where(notifications.c.state == State.PENDING.value)
+        oldest = pending.order_by(notifications.c.created_at).limit(1)
+        found: datetime | None = (await self._connection.execute(oldest)).scalar_one_or_none()
+        return found
+
+    async def count_failing(self, *, most: int) -> int:
+        """
+        Count the endpoints that fail, up to a limit.
+        """
+        failing = select(endpoints.c.webhook_id).where(endpoints.c.failing_since.is_not(None)).limit(most)
+        return int((await self._connection.execute(select(func.count()).select_from(failing.subquery()))).scalar_one())
 
     async def add(self, new: Sequence[Notification]) -> None:
         """

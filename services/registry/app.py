@@ -17,8 +17,9 @@ from shared.database import Database, check_migrations
 from shared.faults import NO_FAULTS, Faults
 from shared.identifiers import IdSource
 from shared.messaging import Bus
-from shared.outbox import Consumer, Relay, Store, answer_dead_messages
+from shared.outbox import Consumer, MessagingFigures, Relay, Store, answer_dead_messages
 from shared.runtime import Service, every
+from shared.telemetry.figures import LOOK_SECONDS, Figures
 from shared.tokens import TokenVerifier, authorize_with
 
 SERVICE = "registry"
@@ -35,6 +36,7 @@ def create_app(
     new_id: IdSource,
     blobs: BlobStore,
     faults: Faults = NO_FAULTS,
+    figures: Figures | None = None,
 ) -> Service:
     """
     Build the registry and connect it to its bus.
@@ -46,6 +48,7 @@ def create_app(
         new_id: Source of UUIDv7.
         blobs: Where tables to import lie.
         faults: What goes wrong at which point.
+        figures: Those of this process; None: nobody watches.
     """
     database = Database(settings.database_url, service=SERVICE, faults=faults)
     store = Store(database, messaging, clock=clock, new_id=new_id)
@@ -71,6 +74,7 @@ def create_app(
             every(BEAT_SECONDS, partial(beat, its)),
             every(SWEEP_SECONDS, partial(sweep, its)),
             every(TIDY_SECONDS, relay.sweep),
+            *([] if figures is None else [every(LOOK_SECONDS, MessagingFigures(store, figures).look)]),
         ],
         on_start=[partial(check_migrations, database.engine, SERVICE)],
         on_stop=[database.close],

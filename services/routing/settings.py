@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     register_max_age: timedelta = Field(
         default=timedelta(seconds=5), description="Age from which the read model asks the registry before it answers."
     )
+    late_after: timedelta = Field(
+        default=timedelta(days=1),
+        description="A mailbox whose oldest document waits longer for its acknowledgement counts as late.",
+    )
+    urgent_late_after: timedelta = Field(default=timedelta(hours=1), description="The same for lanes 2 to 4.")
     keep_unreferenced: timedelta = Field(
         default=timedelta(hours=24), description="How long a packet without a reference stays before it is set aside."
     )

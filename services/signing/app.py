@@ -11,6 +11,7 @@ from services.signing.errors import KeyStoreUnusable
 from services.signing.repository.key_file import create_key_file, open_key_file
 from services.signing.settings import Settings
 from services.signing.usecases.certificates import Authority, Offload, enrol, refresh_revocation_list
+from services.signing.usecases.figures import SigningFigures
 from shared.clock import Clock, SystemClock
 from shared.database import Database, check_migrations
 from shared.faults import NO_FAULTS, Faults
@@ -18,6 +19,7 @@ from shared.identifiers import IdSource, Uuid7Source
 from shared.messaging import Bus
 from shared.outbox import Consumer, Relay, Store, answer_dead_messages
 from shared.runtime import Service, every
+from shared.telemetry.figures import LOOK_SECONDS, Figures
 from shared.tokens import TokenVerifier, authorize_with
 
 REFRESH_SECONDS = 60.0
@@ -46,6 +48,7 @@ def create_app(
     new_id: IdSource | None = None,
     faults: Faults = NO_FAULTS,
     offload: Offload = asyncio.to_thread,
+    figures: Figures | None = None,
 ) -> Service:
     """
     Build the service and connect it to the bus.
@@ -57,6 +60,7 @@ def create_app(
         new_id: Identities of events; UUIDv7 by default.
         faults: What goes wrong at which point.
         offload: Where work goes that takes longer than an event loop may stand still.
+        figures: Those of this process; None: nobody watches.
 
     Raises:
         KeyStoreUnusable: The key store cannot be opened.
@@ -84,7 +88,12 @@ def create_app(
 
     return Service(
         name=tables.SCHEMA,
-        loops=[relay.run, every(REFRESH_SECONDS, refresh), every(SWEEP_SECONDS, relay.sweep)],
+        loops=[
+            relay.run,
+            every(REFRESH_SECONDS, refresh),
+            every(SWEEP_SECONDS, relay.sweep),
+            *([] if figures is None else [every(LOOK_SECONDS, SigningFigures(authority, keys, figures).look)]),
+        ],
         on_start=[begin],
         on_stop=[database.close],
     )

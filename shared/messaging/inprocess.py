@@ -148,6 +148,12 @@ class InProcessBus:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._consumers.clear()
 
+    def depths(self) -> dict[str, int]:
+        """
+        Tell how many items wait in each queue, by its name.
+        """
+        return {queue.name: len(queue) for queue in self._queues}
+
     def start_task(self, work: Coroutine[Any, Any, None], correlation: str) -> None:
         """
         Run work in a context of its own: neither the sender's transaction nor its correlation leak into it.

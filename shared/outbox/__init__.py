@@ -2,12 +2,14 @@
 
 from shared.outbox.consumer import Consumer
 from shared.outbox.dead import answer_dead_messages
+from shared.outbox.figures import MessagingFigures
 from shared.outbox.relay import Relay
 from shared.outbox.tables import MessagingTables, messaging_ddl, messaging_tables
 from shared.outbox.unit_of_work import Store, UnitOfWork
 
 __all__ = [
     "Consumer",
+    "MessagingFigures",
     "MessagingTables",
     "Relay",
     "Store",

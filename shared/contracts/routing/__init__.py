@@ -19,6 +19,7 @@ from shared.contracts.routing.events import (
 )
 from shared.contracts.routing.operating import (
     CANCEL,
+    COUNTED_UP_TO,
     LIST_FAILED,
     READ_HEALTH,
     READ_QUEUES,
@@ -90,6 +91,7 @@ __all__ = [
     "ACKNOWLEDGE",
     "CANCEL",
     "CHUNK_READY",
+    "COUNTED_UP_TO",
     "DESCRIBE_ATTACHMENT",
     "DESCRIBE_PACKET",
     "LIST_DOCUMENTS",

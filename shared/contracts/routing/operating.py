@@ -7,6 +7,9 @@ from pydantic import Field
 from shared.contracts.base import MAX_ITEMS, Contract, Health, Lane, Moment, Nothing, Operation
 from shared.contracts.routing.states import DeliveryState
 
+COUNTED_UP_TO = 10_000
+"""Depths are counted so far and no farther; a count that reaches it means "at least"."""
+
 
 class ReadQueues(Contract):
     """
@@ -49,7 +52,12 @@ class PausedAgency(Contract):
 
 class Queues(Contract):
     """
-    All lanes, paused addressees, counts of deliveries by state, and rows waiting in routing's outbox.
+    All lanes, paused addressees, and what waits.
+
+    Attributes:
+        deliveries: Counts of what is not settled, by state; what is settled for good is not counted.
+        unopened: Addressees whose delivery does not exist yet.
+        outbox: Rows waiting in routing's outbox.
     """
 
     lanes: tuple[LaneView, ...]
