@@ -8,7 +8,7 @@ A function imports only the service it composes, so that a process holds nothing
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -21,8 +21,10 @@ from shared.client.credential import Credential
 from shared.clock import SystemClock
 from shared.identifiers import Uuid7Source
 from shared.messaging import Bus
+from shared.messaging.observed import ObservedBus
 from shared.runtime import Service
 from shared.sandbox import Sandbox
+from shared.telemetry.figures import Figures
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -49,13 +51,15 @@ class Means:
         clock, new_id: The time, and identities in its order.
         blobs: Where packets lie; only the gateway, the registry and routing go there.
         sandbox: Workers that read strangers' packets; routing alone has them.
+        figures: What the operating system's process tells Prometheus; processes that share one share these.
     """
 
     bus: Bus
     clock: SystemClock
     new_id: Uuid7Source
-    blobs: BlobStore
+    blobs: BlobStore | None = None
     sandbox: Sandbox | None = None
+    figures: Figures = field(default_factory=Figures)
 
 
 def settings_class(process: str) -> type[BaseSettings]:
@@ -98,36 +102,47 @@ def compose(process: str, values: Values, means: Means) -> Service:
     Raises:
         NodeError: A setting is missing or wrong.
     """
-    bus, clock, new_id, blobs = means.bus, means.clock, means.new_id, means.blobs
+    clock, new_id, blobs, figures = means.clock, means.new_id, means.blobs, means.figures
+    bus = ObservedBus(means.bus, party=process, figures=figures)
     match process:
         case "signing":
             from services.signing import app as signing
             from services.signing.settings import Settings as OfSigning
 
-            return signing.create_app(_read(OfSigning, values), bus=bus, clock=clock, new_id=new_id)
+            return signing.create_app(_read(OfSigning, values), bus=bus, clock=clock, new_id=new_id, figures=figures)
         case "registry":
             from services.registry import app as registry
             from services.registry.settings import Settings as OfRegistry
 
-            return registry.create_app(_read(OfRegistry, values), bus=bus, clock=clock, new_id=new_id, blobs=blobs)
+            assert blobs is not None
+            return registry.create_app(
+                _read(OfRegistry, values), bus=bus, clock=clock, new_id=new_id, blobs=blobs, figures=figures
+            )
         case "routing":
             from services.routing import app as routing
             from services.routing.settings import Settings as OfRouting
 
+            assert blobs is not None
             assert means.sandbox is not None
             return routing.create_app(
-                _read(OfRouting, values), bus=bus, clock=clock, new_id=new_id, blobs=blobs, sandbox=means.sandbox
+                _read(OfRouting, values),
+                bus=bus,
+                clock=clock,
+                new_id=new_id,
+                blobs=blobs,
+                sandbox=means.sandbox,
+                figures=figures,
             )
         case "delivery":
             from services.delivery import app as delivery
             from services.delivery.settings import Settings as OfDelivery
 
-            return delivery.create_app(_read(OfDelivery, values), bus=bus, clock=clock, new_id=new_id)
+            return delivery.create_app(_read(OfDelivery, values), bus=bus, clock=clock, new_id=new_id, figures=figures)
         case "audit":
             from services.audit import app as audit
             from services.audit.settings import Settings as OfAudit
 
-            return audit.create_app(_read(OfAudit, values), bus=bus, clock=clock, new_id=new_id)
+            return audit.create_app(_read(OfAudit, values), bus=bus, clock=clock, new_id=new_id, figures=figures)
         case _:
             raise NodeError(f"There is no service called {process}.", remedy=f"Choose one of: {', '.join(SERVICES)}.")
 
@@ -143,7 +158,12 @@ def compose_gateway(values: Values, means: Means) -> "Gateway":
     from gateway.settings import Settings
 
     return app.create_app(
-        _read(Settings, values), bus=means.bus, blobs=means.blobs, clock=means.clock, new_id=means.new_id
+        _read(Settings, values),
+        bus=ObservedBus(means.bus, party=GATEWAY, figures=means.figures),
+        blobs=means.blobs,
+        clock=means.clock,
+        new_id=means.new_id,
+        figures=means.figures,
     )
 
 

@@ -20,6 +20,7 @@ from shared.clock import SystemClock
 from shared.database import Database, upgrade
 from shared.identifiers import Uuid7Source
 from shared.messaging.inprocess import InProcessBus
+from shared.telemetry.figures import Figures
 
 
 class Node:
@@ -77,12 +78,8 @@ class Node:
         bus = InProcessBus(clock=clock, new_id=new_id)
         figures.watch_queues(bus.depths)
 
-        def party(name: str) -> ObservedBus:
-            return ObservedBus(bus.party(name), party=name, figures=figures)
-
-
         def means(process: str) -> Means:
-            return Means(bus.party(process), clock, new_id, blobs, sandbox)
+            return Means(bus.party(process), clock, new_id, blobs, sandbox, figures)
 
         await create_keys(self._values("signing"), clock)
         parts = [compose(name, self._values(name), means(name)) for name in SERVICES]
