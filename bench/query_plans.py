@@ -76,6 +76,9 @@ SELECT pg_temp.number(n), pg_temp.number(1 + n / 10), pg_temp.number(1 + n / 10)
        '2024-12-01'::timestamptz + n * '1 s'::interval, ARRAY[pg_temp.number(n)], 1, NULL,
        CASE WHEN n % 4 = 2 THEN 'opened' ELSE 'waiting' END
 FROM generate_series(1, {rows}) n;
+INSERT INTO routing.dead_messages
+SELECT 'topic', pg_temp.number(n), 'topic', 'routing', 0, '{{}}', '', now(), 5, 'E', now()
+FROM generate_series(1, {rows} / 10) n;
 INSERT INTO routing.outbox (id, topic, lane, data, correlation_id, created_at, due_at, sent_at)
 SELECT pg_temp.number(n), 'topic', n % 5, '{{}}', '', now(), '2024-12-01',
        CASE WHEN n % 4 > 0 THEN now() END

@@ -1,0 +1,5 @@
+"""
+Measures the axis: `python -m bench --help`.
+
+Nothing here is part of what runs for agencies; it drives whole deployments from outside, as agencies would.
+"""
