@@ -157,6 +157,7 @@ def compose_gateway(values: Values, means: Means) -> "Gateway":
     from gateway import app
     from gateway.settings import Settings
 
+    assert means.blobs is not None
     return app.create_app(
         _read(Settings, values),
         bus=ObservedBus(means.bus, party=GATEWAY, figures=means.figures),

@@ -67,12 +67,24 @@ def run(
 
 def upgrade(context: typer.Context) -> None:
     """
-    Nâng cấu trúc dữ liệu lên bản này, khi nút không chạy. / Bring the schemas to this release, while the node is down.
-    """
-    from deploy.embedded.home import Home  # noqa: PLC0415  (the whole system is loaded only by what needs it)
-    from deploy.embedded.node import upgrade_databases  # noqa: PLC0415
+    Nâng cấu trúc dữ liệu lên bản này. / Bring the schemas to this release.
 
-    asyncio.run(upgrade_databases(Home(place_of(context).home.absolute())))
+    Có AXIS_DATABASE_ADMIN_URL: trên máy chủ ấy, tạo cả vai trò và lược đồ còn thiếu; không có: của nút nhúng trong
+    --home, khi nút không chạy. / With AXIS_DATABASE_ADMIN_URL on that server, making what is missing; else the
+    embedded node's in --home, while it is down.
+    """
+    from deploy.distributed.settings import administration  # noqa: PLC0415  (loaded only by what needs it)
+    from deploy.embedded.home import Home  # noqa: PLC0415
+
+    home = Home(place_of(context).home.absolute())
+    if administration().database_admin_url is not None:
+        from deploy.distributed.database import upgrade_as_administrator  # noqa: PLC0415
+
+        asyncio.run(upgrade_as_administrator(home if home.config_file.exists() else None))
+    else:
+        from deploy.embedded.node import upgrade_databases  # noqa: PLC0415
+
+        asyncio.run(upgrade_databases(home))
     say("Cơ sở dữ liệu đã ở bản hiện hành.", "The database is at this release.")
 
 

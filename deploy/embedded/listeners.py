@@ -44,9 +44,14 @@ class Door:
 class Listeners:
     """
     Opens the doors and closes them.
+
+    Attributes:
+        doors: In this order.
+        grace_seconds: How long open requests may take to end.
     """
 
     doors: Sequence[Door]
+    grace_seconds: int = GRACE_SECONDS
     _servers: list[_Server] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -69,7 +74,7 @@ class Listeners:
                 date_header=True,
                 h11_max_incomplete_event_size=2 * 1024 * 1024,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=GRACE_SECONDS,
+                timeout_graceful_shutdown=self.grace_seconds,
                 backlog=_BACKLOG,
             )
             server = _Server(config)
@@ -100,6 +105,6 @@ def _bind(door: Door) -> socket.socket:
         listening.close()
         raise NodeError(
             f"{door.host}:{door.port} ({door.name}) cannot be listened on: {error.strerror}.",
-            remedy="Stop what listens there, or choose other ports in node.json.",
+            remedy="Stop what listens there, or choose another port.",
         ) from error
     return listening

@@ -27,7 +27,7 @@ from deploy.embedded.postgres.process import (
     spawn,
     tail,
 )
-from deploy.embedded.postgres.schemas import create_database, create_schemas
+from deploy.embedded.postgres.schemas import Role, create_database, create_schemas
 from deploy.embedded.postgres.seat import Seat, find_seat, lock_folder, make_seat, remove_seat
 
 DATABASE = "axis"
@@ -104,6 +104,18 @@ class PrivatePostgres:
     def is_started(self) -> bool:
         return self._lock is not None
 
+    @property
+    def pid(self) -> int | None:
+        """
+        Number of the server's first process, ours or one that a former owner has left; None while none runs.
+        """
+        seat = find_seat(self._folder)
+        if seat is None:
+            return None
+        note = read_pid_file(seat.data)
+        pid = self._process.pid if self._process is not None else (note.pid if note is not None else None)
+        return pid if pid is not None and self._is_running(pid, seat) else None
+
     async def start(self) -> None:
         """
         Start the server, or take over the one that is there; nothing happens when we have it already.
@@ -173,7 +185,7 @@ class PrivatePostgres:
             await connection.close()
         connection = await self._connect(self._seat(), database)
         try:
-            await create_schemas(connection, database, names)
+            await create_schemas(connection, database, map(Role, names))
         finally:
             await connection.close()
 
