@@ -17,7 +17,7 @@ from gateway.api.token import TokenError, add_token
 from gateway.api.trust import add_trust
 from gateway.api.webhooks import add_webhooks
 from gateway.doorway import Guard, Observer
-from gateway.limits import Uploads
+from gateway.limits import Pace, Uploads
 from gateway.mailboxes import Mailboxes
 from gateway.pages import add_problem_pages, add_reference_page
 from gateway.proxied import BehindProxy, read_networks
@@ -85,7 +85,13 @@ def create_app(
         blobs=blobs,
         verifier=TokenVerifier(bus, issuer=settings.public_url, clock=clock),
         mailboxes=mailboxes,
-        uploads=Uploads(ordinary=settings.max_uploads, urgent=settings.max_urgent_uploads),
+        uploads=Uploads(
+            ordinary=settings.max_uploads,
+            urgent=settings.max_urgent_uploads,
+            ordinary_share=settings.max_uploads_per_system,
+            urgent_share=settings.max_urgent_uploads_per_system,
+        ),
+        pace=Pace(settings.min_upload_bytes_per_second, settings.upload_grace_seconds, settings.upload_window_seconds),
         room=Room(blobs, settings.min_free_bytes),
         refusals=refusals,
     )

@@ -11,6 +11,8 @@ What the gateway itself refuses, before any service is asked.
     ├── WrongMediaType        415
     ├── RangeNotSatisfiable   416
     ├── TooMany               429
+    │   └── TooManyUploads    429   of one system at the same time
+    ├── UploadTooSlow         408
     ├── HeadersTooLarge       431
     ├── BodyIncomplete        400
     └── DigestMismatch        400
@@ -129,6 +131,22 @@ class TooMany(Rejected):
     def __init__(self, detail: str, *, retry_after: int) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class TooManyUploads(TooMany):
+    """
+    One system sends as many packets at the same time as it may; its next can come when one of them has ended.
+    """
+
+    code: ClassVar[str] = "too-many-uploads"
+
+
+class UploadTooSlow(Rejected):
+    """
+    The packet came so slowly that it kept a place from others; nothing of it was kept. Send it over a better line.
+    """
+
+    code: ClassVar[str] = "upload-too-slow"
 
 
 class Busy(Unavailable):

@@ -150,7 +150,7 @@ def _headers(kind: ProblemKind, refusal: Rejected | Unavailable) -> dict[str, st
     retry_after = refusal.retry_after if isinstance(refusal, (Unavailable, TooMany)) else kind.retry_after
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
-    if kind.code == "body-incomplete":
+    if kind.code in {"body-incomplete", "upload-too-slow"}:
         # What is left of the body may still be under way; only a new connection begins cleanly.
         headers["Connection"] = "close"
     return headers

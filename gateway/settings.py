@@ -43,12 +43,27 @@ class Settings(BaseSettings):
     max_urgent_uploads: int = Field(
         default=16, ge=0, description="Further packets received at the same time if sent with Axis-Priority 2 to 4."
     )
+    max_uploads_per_system: int = Field(
+        default=32, gt=0, description="Packets that one system may send at the same time."
+    )
+    max_urgent_uploads_per_system: int = Field(
+        default=4, ge=0, description="Further packets of one system if sent with Axis-Priority 2 to 4."
+    )
     max_waiting: int = Field(default=10_000, ge=0, description="Long polls held open; beyond that they answer at once.")
     min_free_bytes: int = Field(
         default=512 * _MIB, ge=0, description="Room that must stay free where packets lie; below it intake answers 503."
     )
 
     body_idle_seconds: float = Field(default=30, gt=0, description="Longest pause inside a request body.")
+    min_upload_bytes_per_second: int = Field(
+        default=8 * 1024, ge=0, description="A packet that comes more slowly is ended; 0: no limit."
+    )
+    upload_grace_seconds: float = Field(
+        default=30, gt=0, description="A packet may come as slowly as it likes for so long."
+    )
+    upload_window_seconds: float = Field(
+        default=10, gt=0, description="Afterwards its speed is judged over spans of this length."
+    )
     submit_seconds: float = Field(default=60, gt=0, description="How long acceptance or checking of a packet may take.")
     poll_seconds: float = Field(default=5, gt=0, description="A long poll asks again this often, hint or not.")
 

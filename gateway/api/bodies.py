@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import re
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -19,8 +20,10 @@ from gateway.errors import (
     RequestTooLarge,
     WrongMediaType,
 )
+from gateway.limits import Pace
 from shared.blobs import PacketTooLarge, StoredBlob
 from shared.contracts.base import Lane
+from shared.tokens import Caller
 
 PACKET_TYPES = ("application/edxml+xml", "application/xml", "text/xml")
 
@@ -48,6 +51,7 @@ async def read_small(request: Request, *, max_bytes: int, idle_seconds: float) -
 async def receive_packet(
     request: Request,
     context: Context,
+    caller: Caller,
     *,
     lane: Lane = Lane.ORDINARY,
     types: tuple[str, ...] = PACKET_TYPES,
@@ -57,9 +61,18 @@ async def receive_packet(
     Stream a body into the blob store. Everything that can be refused by the head is refused before the first byte is
     read, so that a client that sent `Expect: 100-continue` need not send the body.
 
+    Args:
+        request: Its body is read.
+        context: Limits, and where the bytes go.
+        caller: Whose token was verified; its system takes the place.
+        lane: The urgency announced.
+        types: Media types taken.
+        max_bytes: Largest body; None: the largest packet.
+
     Raises:
         WrongMediaType, LengthRequired, PacketTooLarge: By the head.
-        BodyIncomplete, DigestMismatch: By the bytes; nothing of them is kept.
+        TooManyUploads: The caller's system sends its share already.
+        BodyIncomplete, UploadTooSlow, DigestMismatch: By the bytes; nothing of them is kept.
         Busy, StorageLow: Not now.
     """
     check_media_type(request, types)
@@ -71,10 +84,10 @@ async def receive_packet(
         raise PacketTooLarge(f"a body may have at most {limit} bytes here")
     expected = _content_digest(request)
     await context.room.check(length)
-    with context.uploads.place(lane):
+    with context.uploads.place(lane, caller.system_id):
         async with context.blobs.writer(limit) as writer:
             digest = hashlib.sha256()
-            async with aclosing(_stream(request, length, context.settings.body_idle_seconds)) as chunks:
+            async with aclosing(_stream(request, length, context.settings.body_idle_seconds, context.pace)) as chunks:
                 async for chunk in chunks:
                     if expected is not None:
                         digest.update(chunk)
@@ -117,14 +130,20 @@ def has_unstorable_text(value: Any) -> bool:
     return False
 
 
-async def _stream(request: Request, length: int | None, idle_seconds: float) -> AsyncGenerator[bytes, None]:
+async def _stream(
+    request: Request, length: int | None, idle_seconds: float, pace: Pace | None = None
+) -> AsyncGenerator[bytes, None]:
     received = 0
+    course = None if pace is None else pace.begin()
     chunks = request.stream()
     try:
         while True:
+            begun_at = time.monotonic()
             async with asyncio.timeout(idle_seconds):
                 chunk = await anext(chunks)
             received += len(chunk)
+            if course is not None and received != length:
+                course.moved(len(chunk), time.monotonic() - begun_at)
             if chunk:
                 yield chunk
     except StopAsyncIteration:

@@ -2,7 +2,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from gateway.limits import Uploads
+from gateway.limits import Pace, Uploads
 from gateway.mailboxes import Mailboxes
 from gateway.refusals import Refusals
 from gateway.settings import Settings
@@ -52,5 +52,6 @@ class Context:
     verifier: TokenVerifier
     mailboxes: Mailboxes
     uploads: Uploads
+    pace: Pace
     room: Room
     refusals: Refusals

@@ -38,6 +38,8 @@ from shared.errors import FieldError
 
 _BODY_PROBLEMS: Final = (
     "body-incomplete",
+    "upload-too-slow",
+    "too-many-uploads",
     "digest-mismatch",
     "length-required",
     "packet-too-large",
@@ -103,8 +105,8 @@ def add_documents(app: FastAPI, context: Context) -> None:
     within = timedelta(seconds=context.settings.submit_seconds)
 
     async def check_packet(request: Request, token: str) -> CheckPacket:
-        await context.verifier.verify(token)
-        blob = await receive_packet(request, context)
+        caller = await context.verifier.verify(token)
+        blob = await receive_packet(request, context, caller)
         return CheckPacket(token=token, packet_sha256=blob.sha256, packet_bytes=blob.size_bytes)
 
     @app.post(
@@ -132,9 +134,9 @@ def add_documents(app: FastAPI, context: Context) -> None:
         request: Request, token: AccessToken, priority: Priority = None, idempotency_key: IdempotencyKey = None
     ) -> Response:
         # Strangers could fill the disk with packets nobody will accept, so this one proof is checked at the door too.
-        await context.verifier.verify(token, "send")
+        caller = await context.verifier.verify(token, "send")
         lane = priority or Lane.ORDINARY
-        blob = await receive_packet(request, context, lane=lane)
+        blob = await receive_packet(request, context, caller, lane=lane)
         question = SubmitDocument(
             token=token,
             packet_sha256=blob.sha256,

@@ -17,6 +17,45 @@ SENDING: Final = (
         retry=True,
     ),
     ProblemKind(
+        code="upload-too-slow",
+        status=408,
+        title=Text("Gửi quá chậm", "Upload too slow"),
+        what=Text(
+            "Nội dung đến chậm hơn tốc độ tối thiểu nên bị dừng; không giữ lại phần nào.",
+            "The body came more slowly than the least speed and was ended; nothing of it was kept.",
+        ),
+        why=Text(
+            "Mỗi gói tin đang gửi chiếm một chỗ; đường truyền quá chậm sẽ chiếm chỗ của hệ thống khác.",
+            "Every packet on its way takes a place; one that hardly moves takes it from other systems.",
+        ),
+        change=Text(
+            "Kiểm tra đường truyền rồi gửi lại toàn bộ. Gửi tuần tự nếu đang gửi nhiều gói cùng lúc.",
+            "Check the line and send the whole again; one after the other if several were under way.",
+        ),
+        example="fewer than 8192 bytes a second came; 40000 of 5000000 had arrived",
+        retry=True,
+    ),
+    ProblemKind(
+        code="too-many-uploads",
+        status=429,
+        title=Text("Gửi quá nhiều gói cùng lúc", "Too many packets at once"),
+        what=Text(
+            "Hệ thống này đang gửi cùng lúc nhiều gói tin nhất có thể.",
+            "This system is sending as many packets at the same time as one system may.",
+        ),
+        why=Text(
+            "Chỗ nhận gói tin được chia cho mọi hệ thống; gói khẩn có chỗ riêng.",
+            "Places are shared by all systems; urgent packets have places of their own.",
+        ),
+        change=Text(
+            "Đợi một gói gửi xong theo Retry-After rồi gửi tiếp.",
+            "Wait as Retry-After says, until one of them has ended, then send the next.",
+        ),
+        example="this system is sending 32 packets already",
+        retry=True,
+        retry_after=1,
+    ),
+    ProblemKind(
         code="digest-mismatch",
         status=400,
         title=Text("Sai mã băm nội dung", "Content-Digest does not match"),

@@ -147,6 +147,8 @@ def _add_import(app: FastAPI, context: Context) -> None:
             "packet-too-large",
             "digest-mismatch",
             "storage-low",
+            "upload-too-slow",
+            "too-many-uploads",
             "import-refused",
         ),
         openapi_extra=_CSV_BODY,
@@ -161,10 +163,11 @@ def _add_import(app: FastAPI, context: Context) -> None:
         dry_run: Annotated[bool, Query()] = False,
         _idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        await context.verifier.verify(token)
+        caller = await context.verifier.verify(token)
         blob = await receive_packet(
             request,
             context,
+            caller,
             lane=_AHEAD,
             types=(*CSV_TYPES, "application/csv"),
             max_bytes=context.settings.max_import_bytes,

@@ -1,6 +1,7 @@
 """What only a real server on loopback shows: half-sent bodies, Expect, long polls of clients that go away."""
 
 import asyncio
+import contextlib
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -90,6 +91,40 @@ async def test_a_body_that_stops_coming_is_answered_and_the_line_closed(make_wor
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"body-incomplete" in answer
     assert world.kept() == []
+
+
+async def test_a_packet_that_dribbles_is_answered_and_the_line_closed(make_world: MakeWorld) -> None:
+    world = await make_world(upload_grace_seconds=0.05, upload_window_seconds=0.05)
+    async with listening(world) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head(world, 100_000))
+        answer = asyncio.ensure_future(reader.read())
+        while not answer.done():
+            with contextlib.suppress(ConnectionError):
+                writer.write(b"x")
+                await writer.drain()
+            await asyncio.wait([answer], timeout=0.01)
+        writer.close()
+    assert (await answer).startswith(b"HTTP/1.1 408")
+    assert b"upload-too-slow" in await answer
+    assert world.kept() == []
+
+
+async def test_one_system_cannot_fill_every_place_by_dribbling(make_world: MakeWorld) -> None:
+    world = await make_world(max_uploads_per_system=1, max_urgent_uploads_per_system=1)
+    async with listening(world) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head(world, 1000) + b"x")
+        await writer.drain()
+        await until(lambda: world.figures.registry.get_sample_value("axis_gateway_uploads") == 1)
+        headers = world.signed_in(**{"Content-Type": "application/edxml+xml"})
+        refused = await client.post("/v1/documents", content=b"x" * 10, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too-many-uploads")
+        assert refused.headers["Retry-After"] == "1"
+        urgent = await client.post("/v1/documents", content=b"x" * 10, headers=headers | {"Axis-Priority": "3"})
+        assert urgent.status_code == 201
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_a_client_that_expects_100_is_refused_before_it_sends(make_world: MakeWorld) -> None:

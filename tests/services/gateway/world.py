@@ -23,6 +23,7 @@ from shared.errors import Rejected, RejectedElsewhere
 from shared.identifiers import Uuid7Source
 from shared.jose import sign_compact, thumbprint, to_jwks
 from shared.messaging.inprocess import InProcessBus
+from shared.telemetry.figures import Figures
 
 URL = "http://axis.test"
 ID = UUID("01940000-0000-7000-8000-000000000001")
@@ -111,6 +112,7 @@ class World:
     blobs: FolderBlobStore
     gateway: Gateway
     key: ec.EllipticCurvePrivateKey
+    figures: Figures
     asked: list[tuple[str, Any]] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
 
@@ -153,10 +155,16 @@ async def a_world(folder: Path, **settings: Any) -> AsyncIterator[World]:
     blobs = FolderBlobStore(folder, clock)
     await blobs.start()
     ready = {"public_url": URL, "min_free_bytes": 0, "rate_per_second": 0, "address_rate_per_second": 0}
+    figures = Figures()
     gateway = create_app(
-        Settings(**{**ready, **settings}), bus=bus.party("gateway"), blobs=blobs, clock=clock, new_id=new_id
+        Settings(**{**ready, **settings}),
+        bus=bus.party("gateway"),
+        blobs=blobs,
+        clock=clock,
+        new_id=new_id,
+        figures=figures,
     )
-    world = World(bus, blobs, gateway, ec.generate_private_key(ec.SECP256R1()))
+    world = World(bus, blobs, gateway, ec.generate_private_key(ec.SECP256R1()), figures)
     _answer_everything(world)
     await bus.start()
     try:
