@@ -25,7 +25,7 @@ def _counts(schema: str) -> str:
     return f"""
     SELECT (SELECT count(*) FROM (
                 SELECT FROM {schema}.outbox WHERE sent_at IS NULL ORDER BY lane DESC, seq LIMIT :most) waiting),
-           (SELECT count(*) FROM (SELECT FROM {schema}.dead_messages LIMIT :most) dead)
+           (SELECT count(*) FROM (SELECT FROM {schema}.dead_messages ORDER BY consumer, message_id LIMIT :most) dead)
     """  # noqa: S608 - the name of a service
 
 
