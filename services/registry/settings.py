@@ -1,5 +1,7 @@
 """What the registry must be told."""
 
+from datetime import timedelta
+
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -25,6 +27,12 @@ class Settings(BaseSettings):
     webhook_key: SecretStr = Field(
         min_length=MIN_SECRET_LENGTH,
         description="Key under which signing secrets of webhooks are encrypted; changing it makes them unreadable.",
+    )
+    access_lifetime: timedelta = Field(
+        default=timedelta(minutes=10),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=1),
+        description="How long an access token is good; a disabled system is refused at once all the same.",
     )
     max_import_bytes: int = Field(
         default=32 * 1024 * 1024, ge=1, description="Largest table of agencies that an import takes."

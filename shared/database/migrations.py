@@ -21,7 +21,10 @@ class MigrationMismatch(AxisError):
     """
 
 
-def _scripts(service: str) -> ScriptDirectory:
+def scripts_of(service: str) -> ScriptDirectory:
+    """
+    Give the migrations of a service that this release knows.
+    """
     spec = importlib.util.find_spec(f"services.{service}")
     if spec is None or spec.origin is None:
         raise MigrationMismatch(f"there is no service called {service}")
@@ -29,7 +32,7 @@ def _scripts(service: str) -> ScriptDirectory:
 
 
 def _run(connection: Connection, service: str) -> None:
-    scripts = _scripts(service)
+    scripts = scripts_of(service)
 
     def steps(revision: Any, _context: Any) -> Any:
         return scripts._upgrade_revs("head", revision)  # noqa: SLF001 - the documented way to run without an env.py
@@ -61,7 +64,7 @@ async def check_migrations(engine: AsyncEngine, service: str) -> None:
     Raises:
         MigrationMismatch: With the two revisions and the remedy.
     """
-    expected = set(_scripts(service).get_heads())
+    expected = set(scripts_of(service).get_heads())
 
     def current(connection: Connection) -> set[str]:
         from alembic.migration import MigrationContext  # noqa: PLC0415 - heavy, needed once at start

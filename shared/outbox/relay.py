@@ -1,24 +1,29 @@
 """The relay: carries committed events from the outbox to the bus, urgent lanes first, and marks them sent."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Row, Table, any_, bindparam, delete, func, select, update
+from sqlalchemy import ARRAY, Integer, Table, Uuid, any_, bindparam, delete, func, select, update
 
 from shared.contracts.base import Lane
 from shared.messaging import Bus, Item
-from shared.outbox.unit_of_work import Store
+from shared.outbox.unit_of_work import CLAIM, Store
 from shared.runtime import ring_or_pass
 
 BATCH = 64
-IDLE_SECONDS = 5.0
-"""Another copy's leftovers are looked for this often; our own commits wake the relay at once."""
+LOOK_EVERY = timedelta(seconds=5)
+"""Another copy's leftovers are looked for this often; our own commits are handed over at once."""
 
 CONFIRM_SECONDS = 10.0
-CLAIM = timedelta(seconds=15)
-"""Longer than a confirm may take, so that nobody else takes rows that are still under way."""
+"""Shorter than `CLAIM`."""
+
+MOST_IN_HAND = 1_000
+"""Rows that wait in memory; more are left in the table, so that a bus that is out of reach costs no memory."""
 
 RETRY_AFTER = timedelta(seconds=1)
 LONGEST_RETRY = timedelta(seconds=30)
@@ -30,9 +35,10 @@ class Relay:
     """
     Relays one service's outbox.
 
-    A batch is claimed by moving its rows' `due_at` past the time a confirm may take, published with no transaction
-    open, and marked. Rows that a killed relay had claimed are due again after that time, or at once when a relay
-    starts; what leaves twice is recognised by the consumers' inboxes.
+    What this process commits is handed over in memory, written as due only after the time a confirm may take; anything
+    else is claimed by moving its `due_at` as far. Either way a batch is published with no transaction open, and marked.
+    Rows that a killed relay had in hand are due again after that time, or at once when a relay starts; what leaves
+    twice is recognised by the consumers' inboxes.
 
     Args:
         store: The service's database.
@@ -41,100 +47,118 @@ class Relay:
     """
 
     def __init__(self, store: Store, bus: Bus, *, lowest_lane: Lane = Lane.ORDINARY) -> None:
+        self.lowest_lane = lowest_lane
         self._store = store
         self._bus = bus
-        self._lowest_lane = lowest_lane
         self._wake = asyncio.Event()
+        self._fresh: list[tuple[int, int, Mapping[str, Any]]] = []
+        self._taken = count()
+        self._look_at = datetime.min.replace(tzinfo=UTC)
         outbox = store.tables.outbox
         self._claiming = _claim_statement(outbox, lowest_lane)
         self._marking = (
             update(outbox)
-            .where(outbox.c.seq == any_(bindparam("seqs", type_=ARRAY(BigInteger))))
+            .where(outbox.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
             .values(sent_at=bindparam("now"))
         )
-        store.on_outbox(self._hear)
 
     async def run(self) -> None:
         """
         Relay for ever.
         """
-        await self.release()
-        while True:
-            self._wake.clear()
-            if await self.run_once() == BATCH:
-                continue
-            await ring_or_pass(self._wake, IDLE_SECONDS)
+        with self._store.relaying(self):
+            self._fresh.clear()
+            await self.release()
+            while True:
+                self._wake.clear()
+                if await self.run_once() == BATCH:
+                    continue
+                until_look = (self._look_at - self._store.clock.now()).total_seconds()
+                if not self._fresh and until_look > 0:
+                    await ring_or_pass(self._wake, until_look)
 
-    def _hear(self, highest: Lane) -> None:
-        if highest >= self._lowest_lane:
-            self._wake.set()
+    def has_room(self) -> bool:
+        return len(self._fresh) < MOST_IN_HAND
+
+    def take(self, row: Mapping[str, Any]) -> None:
+        heappush(self._fresh, (-row["lane"], next(self._taken), row))
+        self._wake.set()
+
+    def look(self) -> None:
+        self._look_at = self._store.clock.now()
+        self._wake.set()
 
     async def release(self) -> None:
         """
-        Make rows due that an earlier life of this process had claimed.
+        Make rows due that an earlier life of this process had in hand.
         """
         outbox, now = self._store.tables.outbox, self._store.clock.now()
-        async with self._store.database.begin() as transaction:
-            await transaction.connection.execute(
-                update(outbox)
-                .where(outbox.c.sent_at.is_(None), outbox.c.due_at > now, outbox.c.lane >= int(self._lowest_lane))
-                .values(due_at=now)
-            )
-            await transaction.commit()
+        await self._store.database.run_alone(
+            update(outbox)
+            .where(outbox.c.sent_at.is_(None), outbox.c.due_at > now, outbox.c.lane >= int(self.lowest_lane))
+            .values(due_at=now),
+            {},
+        )
 
     async def run_once(self) -> int:
         """
-        Relay one batch.
+        Relay one batch: of what was handed over, and of the table where it is time to look there.
 
         Returns:
-            How many rows were taken up; fewer than `BATCH` means the outbox is empty for now.
+            How many rows were taken up; fewer than `BATCH` means there is nothing more for now.
         """
-        rows = await self._claim()
+        rows = [heappop(self._fresh)[2] for _ in range(min(BATCH, len(self._fresh)))]
+        now = self._store.clock.now()
+        if len(rows) < BATCH and now >= self._look_at:
+            rows += await self._claim(BATCH - len(rows))
+            if len(rows) < BATCH:
+                self._look_at = now + LOOK_EVERY
         if not rows:
             return 0
         sending = [asyncio.ensure_future(self._bus.publish([self._item(row)])) for row in rows]
         await asyncio.wait(sending, timeout=CONFIRM_SECONDS)
-        sent: list[int] = []
-        unsent: list[int] = []
+        sent: list[UUID] = []
+        unsent: list[UUID] = []
         for row, task in zip(rows, sending, strict=True):
             confirmed = task.done() and not task.cancelled() and task.exception() is None and all(task.result())
             if not confirmed:
                 task.cancel()
-            (sent if confirmed else unsent).append(row.seq)
+            (sent if confirmed else unsent).append(row["id"])
         await self._mark(sent, unsent)
         return len(rows)
 
-    async def _claim(self) -> Sequence[Row[Any]]:
+    async def _claim(self, most: int) -> list[Mapping[str, Any]]:
         now = self._store.clock.now()
-        async with self._store.database.begin() as transaction:
-            values = {"now": now, "until": now + CLAIM}
-            rows = (await transaction.connection.execute(self._claiming, values)).all()
-            if rows:
-                await transaction.commit()
-        return sorted(rows, key=lambda row: (-row.lane, row.seq))
+        values = {"now": now, "until": now + CLAIM, "most": most}
+        rows = await self._store.database.run_alone(self._claiming, values)
+        ordered = sorted(rows, key=lambda row: (-row.lane, row.seq))
+        return [dict(row._mapping) for row in ordered]  # noqa: SLF001 - SQLAlchemy's public name
 
-    def _item(self, row: Row[Any]) -> Item:
+    def _item(self, row: Mapping[str, Any]) -> Item:
         return Item(
-            id=row.id,
-            type=row.topic,
+            id=row["id"],
+            type=row["topic"],
             source=self._store.database.service,
-            time=row.created_at,
-            data=row.data,
-            lane=Lane(row.lane),
-            correlation_id=row.correlation_id,
+            time=row["created_at"],
+            data=row["data"],
+            lane=Lane(row["lane"]),
+            correlation_id=row["correlation_id"],
         )
 
-    async def _mark(self, sent: Sequence[int], unsent: Sequence[int]) -> None:
+    async def _mark(self, sent: Sequence[UUID], unsent: Sequence[UUID]) -> None:
         outbox, now = self._store.tables.outbox, self._store.clock.now()
-        async with self._store.database.begin() as transaction:
-            if sent:
-                await transaction.connection.execute(self._marking, {"seqs": sent, "now": now})
-            if unsent:
-                pause = func.least(outbox.c.attempts * RETRY_AFTER, LONGEST_RETRY)
-                await transaction.connection.execute(
-                    update(outbox).where(outbox.c.seq.in_(unsent)).values(due_at=now + pause)
-                )
-            await transaction.commit()
+        if sent:
+            await self._store.database.run_alone(self._marking, {"ids": sent, "now": now})
+        if unsent:
+            # It counts as an attempt here: what was handed over in memory was never claimed.
+            pause = func.least((outbox.c.attempts + 1) * RETRY_AFTER, LONGEST_RETRY)
+            await self._store.database.run_alone(
+                update(outbox)
+                .where(outbox.c.id.in_(unsent))
+                .values(due_at=now + pause, attempts=outbox.c.attempts + 1),
+                {},
+            )
+            self._look_at = min(self._look_at, now + RETRY_AFTER)
 
     async def sweep(self) -> None:
         """
@@ -162,13 +186,8 @@ def _claim_statement(outbox: Table, lowest_lane: Lane) -> Any:
         select(outbox.c.seq)
         .where(outbox.c.sent_at.is_(None), outbox.c.due_at <= bindparam("now"), outbox.c.lane >= int(lowest_lane))
         .order_by(outbox.c.lane.desc(), outbox.c.seq)
-        .limit(BATCH)
+        .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    return (
-        update(outbox)
-        .where(outbox.c.seq == due.c.seq)
-        .values(due_at=bindparam("until"), attempts=outbox.c.attempts + 1)
-        .returning(outbox)
-    )
+    return update(outbox).where(outbox.c.seq == due.c.seq).values(due_at=bindparam("until")).returning(outbox)

@@ -1,9 +1,10 @@
 """The unit of work: a transaction whose events leave with it, and whose item is consumed with it."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import insert
@@ -17,6 +18,33 @@ from shared.faults import Faults
 from shared.identifiers import IdSource
 from shared.outbox.tables import MessagingTables
 from shared.telemetry import correlation_id
+
+CLAIM = timedelta(seconds=15)
+"""Longer than a confirm may take, so that nobody else takes rows that are still under way."""
+
+
+class Taker(Protocol):
+    """
+    A relay, as the unit of work sees it.
+    """
+
+    lowest_lane: Lane
+
+    def has_room(self) -> bool:
+        """
+        Tell whether it takes more, or leaves them in the table for later.
+        """
+        ...
+
+    def take(self, row: Mapping[str, Any]) -> None:
+        """
+        Take a row of the outbox that was committed.
+        """
+
+    def look(self) -> None:
+        """
+        Look into the table: something was committed that nobody took.
+        """
 
 
 @dataclass
@@ -49,7 +77,6 @@ class Outbox:
                 "data": event.model_dump_json(),
                 "correlation_id": correlation_id(),
                 "created_at": now,
-                "due_at": now,
             }
         )
         return event_id
@@ -95,9 +122,10 @@ class UnitOfWork:
         Make everything durable, events included, and let the relay know.
         """
         if self.outbox.rows:
+            for row in self.outbox.rows:
+                self._store.set_due(row)
             await self.connection.execute(self._store.adding, self.outbox.rows)
-            highest = Lane(max(row["lane"] for row in self.outbox.rows))
-            self.transaction.after_commit(lambda: self._store.announce(highest))
+            self.transaction.after_commit(lambda: self._store.hand_over(self.outbox.rows))
         await self.transaction.commit()
 
 
@@ -120,24 +148,47 @@ class Store:
         # Built once: they run with nearly every commit, and building them takes longer than running them.
         self.adding = insert(tables.outbox)
         self.taking = insert_or_skip(tables.inbox).on_conflict_do_nothing()
-        self._on_outbox: list[Callable[[Lane], None]] = []
+        self._takers: list[Taker] = []
 
     @property
     def faults(self) -> Faults:
         return self.database.faults
 
-    def on_outbox(self, callback: Callable[[Lane], None]) -> None:
+    @contextmanager
+    def relaying(self, taker: "Taker") -> Iterator[None]:
         """
-        Be told whenever events were committed, and the highest of their lanes; the relay listens here.
+        Hand committed events over to a relay of this process while it runs: they need not be looked for in the table.
         """
-        self._on_outbox.append(callback)
+        self._takers.append(taker)
+        self._takers.sort(key=lambda one: one.lowest_lane, reverse=True)
+        try:
+            yield
+        finally:
+            self._takers.remove(taker)
 
-    def announce(self, highest: Lane) -> None:
+    def set_due(self, row: dict[str, Any]) -> None:
         """
-        Tell the relays that events are there.
+        Say when an event about to be written may be taken from the table: at once, unless a relay takes it over.
         """
-        for callback in self._on_outbox:
-            callback(highest)
+        taker = self._taker(row)
+        taken = taker is not None and taker.has_room()
+        row["due_at"] = row["created_at"] + CLAIM if taken else row["created_at"]
+
+    def hand_over(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """
+        Give events that were committed to their relays.
+        """
+        for row in rows:
+            taker = self._taker(row)
+            if taker is None:
+                continue
+            if row["due_at"] > row["created_at"]:
+                taker.take(row)
+            else:
+                taker.look()
+
+    def _taker(self, row: Mapping[str, Any]) -> "Taker | None":
+        return next((taker for taker in self._takers if row["lane"] >= taker.lowest_lane), None)
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """

@@ -20,7 +20,7 @@ import tempfile
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -87,6 +87,9 @@ LONGEST_SCHEDULE = 600.0
 
 SETTLED_AFTER = 2.0
 """Seconds of the plan's own time after which a restarted world stands still."""
+
+TOKEN_LIFETIME = timedelta(days=1)
+"""Signing in is not what is played here."""
 
 PART_OF_TABLES = 25
 """Schedules after which the tables are emptied, so that checking them stays quick."""
@@ -158,6 +161,7 @@ class World:
         self.parts: list[Service] = []
         self.gateway: Bus = self.bus.party("gateway")
         self.tokens: dict[str, str] = {}
+        self.signed_in: dict[str, datetime] = {}
         self.credentials: dict[str, Credential] = {}
         self._loops: list[asyncio.Task[None]] = []
 
@@ -175,7 +179,11 @@ class World:
             **node,
         )
         registry = services.registry.settings.Settings(
-            database_url=self.urls["registry"], pepper=SecretStr("p" * 32), webhook_key=SecretStr("w" * 32), **node
+            database_url=self.urls["registry"],
+            pepper=SecretStr("p" * 32),
+            webhook_key=SecretStr("w" * 32),
+            access_lifetime=TOKEN_LIFETIME,
+            **node,
         )
         routing = services.routing.settings.Settings(database_url=self.urls["routing"], **node)
         audit = services.audit.settings.Settings(database_url=self.urls["audit"], **node)
@@ -204,7 +212,7 @@ class World:
     def _start_loops(self) -> None:
         self._loops = [asyncio.create_task(_keep(work)) for part in self.parts for work in part.loops]
 
-    async def restart(self, *, with_operator: bool) -> None:
+    async def restart(self) -> None:
         """
         Begin a schedule as every schedule begins: nothing under way, all loops fresh, the time at a round figure.
         """
@@ -213,7 +221,7 @@ class World:
         begun = self.loop.time()
         self._start_loops()
         for name, credential in self.credentials.items():
-            if with_operator or name != "administrator":
+            if (self.clock.now() - self.signed_in[name]).total_seconds() > TOKEN_LIFETIME.total_seconds() / 2:
                 await self._sign_in(name, credential)
         await self.drain()
         # However long that took, every schedule meets the loops' timers at the same point of their round.
@@ -260,6 +268,7 @@ class World:
             ISSUE_TOKEN, IssueToken(client_id=credential.system_id, client_secret=credential.secret)
         )
         self.tokens[name] = issued.access_token
+        self.signed_in[name] = self.clock.now()
         self.credentials[name] = credential
 
     async def _store(self, content: bytes) -> tuple[str, int]:
@@ -441,7 +450,7 @@ async def play(world: World, seed: int, number: int) -> list[str]:
     """
     exchange = await world.exchange(number)
     script = Script.of(seed)
-    await world.restart(with_operator=script.fails_first)
+    await world.restart()
     world.plan.begin(seed)
     try:
         async with asyncio.timeout(LONGEST_SCHEDULE):

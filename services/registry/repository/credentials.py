@@ -158,14 +158,6 @@ async def end_due(connection: AsyncConnection, now: datetime) -> tuple[str, ...]
     return tuple(sorted(set((await connection.execute(statement)).scalars())))
 
 
-async def has_due(connection: AsyncConnection, now: datetime) -> bool:
-    """
-    Tell whether a credential's time has come.
-    """
-    statement = select(credentials.c.id).where(credentials.c.ended_at.is_(None), credentials.c.ends_at <= now)
-    return (await connection.execute(statement.limit(1))).first() is not None
-
-
 async def is_assertion_used(connection: AsyncConnection, system_id: str, jti: str) -> bool:
     """
     Tell whether an assertion's id was taken.

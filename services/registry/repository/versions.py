@@ -5,10 +5,17 @@ One row counts. Every transaction that changes an agency or a system locks it fi
 of its own, so numbers are handed out in the order of commits: whoever has read up to N can never miss a smaller one.
 """
 
-from sqlalchemy import select, update
+from datetime import datetime
+
+from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.registry.tables import register_version
+from services.registry.tables import credentials, register_version
+
+_BEAT = select(
+    register_version.c.version,
+    exists().where(credentials.c.ended_at.is_(None), credentials.c.ends_at <= bindparam("now")),
+)
 
 
 async def read_version(connection: AsyncConnection) -> int:
@@ -17,6 +24,14 @@ async def read_version(connection: AsyncConnection) -> int:
     """
     version: int = (await connection.execute(select(register_version.c.version))).scalar_one()
     return version
+
+
+async def read_beat(connection: AsyncConnection, now: datetime) -> tuple[int, bool]:
+    """
+    Read the newest version, and whether a credential's time has come; each second, so it is one statement.
+    """
+    version, due = (await connection.execute(_BEAT, {"now": now})).one()
+    return version, due
 
 
 async def begin_change(connection: AsyncConnection) -> int:

@@ -59,8 +59,7 @@ async def beat(its: Collaborators) -> None:
     """
     now = its.clock.now()
     async with its.store.read() as connection:
-        due = await stored_credentials.has_due(connection, now)
-        version = await versions.read_version(connection)
+        version, due = await versions.read_beat(connection, now)
     if due:
         version = await _end_credentials(its)
     its.beat(version, its.clock.now())

@@ -1,6 +1,6 @@
 """Access tokens: the one place where a system's secret or assertion becomes a proof that others can check."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from services.registry.domain.assertions import Assertion, read_assertion
@@ -15,7 +15,6 @@ from shared.contracts.registry import IssueToken, TokenIssued
 from shared.errors import FieldError
 from shared.tokens import AUDIENCE
 
-TOKEN_LIFETIME = timedelta(minutes=10)
 _MAX_CLIENT_ID = 64
 
 
@@ -49,7 +48,7 @@ async def issue_token(its: Collaborators, request: IssueToken) -> TokenIssued:
         "scope": " ".join(scopes),
         "jti": str(its.new_id()),
         "iat": int(now.timestamp()),
-        "exp": int((now + TOKEN_LIFETIME).timestamp()),
+        "exp": int((now + its.settings.access_lifetime).timestamp()),
     }
     if request.agencies:
         claims["agencies"] = list(await _choose_agencies(its, credential, request.agencies))
@@ -57,7 +56,7 @@ async def issue_token(its: Collaborators, request: IssueToken) -> TokenIssued:
     # 3. Note the use last, with what was checked checked again: an assertion whose answer was lost on the way to
     # signing may come again, and nobody who was disabled meanwhile gets anything.
     await _note_use(its, credential, assertion)
-    return TokenIssued(access_token=token, expires_in=int(TOKEN_LIFETIME.total_seconds()), scopes=scopes)
+    return TokenIssued(access_token=token, expires_in=int(its.settings.access_lifetime.total_seconds()), scopes=scopes)
 
 
 async def _check_secret(its: Collaborators, client_id: str, secret: str, now: datetime) -> StoredCredential:

@@ -6,12 +6,22 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, bindparam, delete, func, or_, select, text, update
+from sqlalchemy import (
+    Integer,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.repository import AnyRow
 from services.routing.tables import agency_controls, dispatch_chunks, dispatches, lane_controls, messaging
+from shared.contracts.base import Lane
 
 _LOCK_CLASS = 0x61786C  # advisory locks of ours: "axl", then the lane
 MAX_OFFERS = 5
@@ -81,6 +91,20 @@ _OUTSTANDING = select(func.count()).where(
 _PAUSED_LANES = select(lane_controls.c.lane, lane_controls.c.reason, lane_controls.c.paused_until).where(
     or_(lane_controls.c.paused_until.is_(None), lane_controls.c.paused_until > bindparam("now"))
 )
+_LANES_WITH_WORK = text("""
+SELECT lane FROM unnest(CAST(:lanes AS smallint[])) AS lanes (lane)
+WHERE (
+    EXISTS (SELECT FROM routing.dispatch_chunks WHERE state = 'waiting' AND dispatch_chunks.lane = lanes.lane)
+    OR EXISTS (
+        SELECT FROM routing.dispatch_chunks
+        WHERE state = 'offered' AND dispatch_chunks.lane = lanes.lane AND offered_at < :before AND offers < :most_offers
+    )
+) AND NOT EXISTS (
+    SELECT FROM routing.lane_controls
+    WHERE lane_controls.lane = lanes.lane AND (paused_until IS NULL OR paused_until > :now)
+)
+ORDER BY lane DESC
+""")
 _OFFER_LATE = (
     update(dispatch_chunks)
     .where(
@@ -106,6 +130,15 @@ async def lock_lane(connection: AsyncConnection, lane: int) -> bool:
     Become the one that fills a lane's window until the transaction ends; False when another copy is at it.
     """
     return bool((await connection.execute(_TRY_LOCK, {"lane": lane})).scalar_one())
+
+
+async def lanes_with_work(connection: AsyncConnection, *, now: datetime, before: datetime) -> list[Lane]:
+    """
+    The lanes that are not paused and where something waits, or was offered before a moment and never opened; the most
+    urgent first. One statement, since it is nearly always asked in vain.
+    """
+    values = {"lanes": [int(lane) for lane in Lane], "now": now, "before": before, "most_offers": MAX_OFFERS}
+    return [Lane(lane) for lane in (await connection.execute(_LANES_WITH_WORK, values)).scalars()]
 
 
 async def count_outstanding(connection: AsyncConnection, lane: int) -> int:

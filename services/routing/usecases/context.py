@@ -10,7 +10,7 @@ from services.routing.clients.signing import Signing
 from services.routing.settings import Settings
 from shared.blobs import BlobStore
 from shared.clock import Clock
-from shared.contracts.base import MAX_ITEMS, Lane
+from shared.contracts.base import MAX_ITEMS
 from shared.contracts.routing import MailboxChanged
 from shared.identifiers import IdSource
 from shared.messaging import Bus
@@ -24,7 +24,7 @@ class Bells:
     Wake the loops of this process as soon as there is work; other copies find it within seconds.
     """
 
-    lanes: dict[Lane, asyncio.Event] = field(default_factory=lambda: {lane: asyncio.Event() for lane in Lane})
+    lanes: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
 

@@ -42,15 +42,31 @@ async def fill_window(context: Context, lane: Lane) -> int:
     return len(fresh)
 
 
-async def feed_lane(context: Context, lane: Lane) -> None:
+async def fill_windows(context: Context) -> bool:
     """
-    Keep a lane's window filled for ever.
+    Fill every lane's window, the most urgent first; a lane with much to do gives way after each turn.
+
+    Returns:
+        True when there is more: the lanes are to be looked at again.
     """
-    bell = context.bells.lanes[lane]
+    now = context.clock.now()
+    async with context.store.read() as connection:
+        lanes = await repository.lanes_with_work(connection, now=now, before=now - OFFER_LASTS)
+    for lane in lanes:
+        # Fewer than are looked at of one sender: nobody left any behind, or the window is full and opening rings.
+        if await fill_window(context, lane) >= CHUNKS_A_TURN:
+            return True
+    return False
+
+
+async def feed_lanes(context: Context) -> None:
+    """
+    Keep every lane's window filled for ever.
+    """
+    bell = context.bells.lanes
     while True:
         bell.clear()
-        # Fewer than are looked at of one sender: nobody left any behind, or the window is full and opening rings.
-        while await fill_window(context, lane) >= CHUNKS_A_TURN:
+        while await fill_windows(context):
             pass
         await ring_or_pass(bell, IDLE_SECONDS)
 

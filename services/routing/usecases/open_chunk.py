@@ -13,7 +13,6 @@ from services.routing.repository.chunks import Chunk
 from services.routing.repository.deliveries import Delivery, Opening
 from services.routing.usecases.context import Context
 from services.routing.usecases.steps import StepDetails, note_steps, take_step
-from shared.contracts.base import Lane
 from shared.contracts.routing import ChunkReady, DeliveryState
 from shared.messaging import Item
 from shared.outbox import UnitOfWork
@@ -42,7 +41,7 @@ async def open_chunk(context: Context, event: ChunkReady, item: Item) -> None:
                 await chunks_repository.put_back(uow.connection, chunk.id)
             else:
                 await _open(context, uow, chunk, register, now)
-                uow.after_commit(context.bells.lanes[Lane(chunk.lane)].set)
+                uow.after_commit(context.bells.lanes.set)
         await uow.commit()
 
 

@@ -224,7 +224,7 @@ async def _write(context: Context, accepted: _Accepted) -> Submitted | None:
             ),
             lane=document.lane,
         )
-        uow.after_commit(context.bells.lanes[document.lane].set)
+        uow.after_commit(context.bells.lanes.set)
         context.hint_after_commit(uow, {sender.key})
         await uow.commit()
     return Submitted(created=True, document_id=acceptance.document_id, body=body)
