@@ -11,7 +11,8 @@ from services.routing.consumers import answer_asks, consume_events
 from services.routing.settings import Settings
 from services.routing.usecases.collect import collect_blobs
 from services.routing.usecases.context import Context
-from services.routing.usecases.lanes import feed_lane
+from services.routing.usecases.figures import RoutingFigures
+from services.routing.usecases.lanes import feed_lanes
 from services.routing.usecases.release import keep_releasing
 from shared.blobs import BlobStore
 from shared.clock import Clock
@@ -23,6 +24,7 @@ from shared.messaging import Bus
 from shared.outbox import Consumer, Relay, Store, answer_dead_messages
 from shared.runtime import Service, every
 from shared.sandbox import Sandbox
+from shared.telemetry.figures import LOOK_SECONDS, Figures
 from shared.tokens import TokenVerifier, authorize_with
 
 SWEEP_SECONDS = 3600.0
@@ -72,6 +74,7 @@ def create_app(
     new_id: IdSource,
     faults: Faults = NO_FAULTS,
     offload: Offload = asyncio.to_thread,
+    figures: Figures | None = None,
 ) -> Service:
     """
     Build the service and connect it to the bus.
@@ -85,6 +88,7 @@ def create_app(
         new_id: Identities of documents, deliveries and events.
         faults: What goes wrong at which point.
         offload: Where work goes that takes longer than an event loop may stand still.
+        figures: Those of this process; None: nobody watches.
     """
     context = create_context(
         settings,
@@ -112,10 +116,11 @@ def create_app(
             most_urgent.run,
             urgent.run,
             ordinary.run,
-            *(partial(feed_lane, context, lane) for lane in reversed(Lane)),
+            partial(feed_lanes, context),
             partial(keep_releasing, context),
             every(SWEEP_SECONDS, ordinary.sweep),
             every(COLLECT_SECONDS, partial(collect_blobs, context)),
+            *([] if figures is None else [every(LOOK_SECONDS, RoutingFigures(context, figures).look)]),
         ],
         on_start=[partial(check_migrations, store.database.engine, tables.SCHEMA)],
         on_stop=[store.database.close],

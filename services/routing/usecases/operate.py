@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from services.routing.domain.deliveries import CANCELLABLE, CANCELLED_BY_OPERATOR, illegal_step
@@ -12,14 +11,17 @@ from services.routing.errors import RequestInvalid
 from services.routing.repository import chunks as repository
 from services.routing.repository import deliveries as deliveries_repository
 from services.routing.repository import documents as documents_repository
+from services.routing.repository import figures as figures_repository
 from services.routing.repository.chunks import Control
 from services.routing.repository.cursors import read_cursor, write_cursor
 from services.routing.repository.deliveries import Delivery
+from services.routing.repository.figures import LaneFigures
 from services.routing.usecases.access import authorize, find_agency
 from services.routing.usecases.context import Context
 from services.routing.usecases.steps import StepDetails, make_evidence, take_step
 from shared.contracts.base import Lane
 from shared.contracts.routing import (
+    COUNTED_UP_TO,
     ActOnDeliveries,
     ActResult,
     ActResults,
@@ -66,7 +68,7 @@ async def set_pause(context: Context, request: SetPause) -> Queues:
         await _write_control(uow, request, key, mandate.system.id, now)
         changed = ControlsChanged(lane=request.lane, agency_key=key, paused=request.paused, by=mandate.system.id)
         uow.outbox.add(changed)
-        for bell in (context.bells.release, *context.bells.lanes.values()):
+        for bell in (context.bells.release, context.bells.lanes):
             uow.after_commit(bell.set)
         await uow.commit()
     return await _queues(context, mandate)
@@ -115,8 +117,7 @@ async def requeue(context: Context, request: ActOnDeliveries) -> ActResults:
         details = StepDetails(at=now, by=mandate.system.id, reason=request.reason)
         await take_step(context, uow, chosen, DeliveryState.QUEUED, Cause.REQUEUED, details)
         await _add_chunks_of_one(context, uow, chosen)
-        for lane in {Lane(delivery.lane) for delivery in chosen}:
-            uow.after_commit(context.bells.lanes[lane].set)
+        uow.after_commit(context.bells.lanes.set)
         await uow.commit()
     return _results(request, found, {delivery.id for delivery in chosen}, DeliveryState.QUEUED)
 
@@ -160,32 +161,37 @@ async def cancel(context: Context, request: ActOnDeliveries) -> ActResults:
 async def _queues(context: Context, mandate: Mandate) -> Queues:
     now = context.clock.now()
     async with context.store.read() as connection:
-        totals = {(row.lane, row.state): row for row in await repository.lane_totals(connection)}
+        found = await figures_repository.read_lanes(connection, most=COUNTED_UP_TO)
         lanes = await repository.paused_lanes(connection, now)
         agencies = await repository.paused_agencies(connection, now)
-        by_state, unopened = await deliveries_repository.count_all(connection)
-        waiting_events = await repository.count_unsent(connection)
+        in_mailboxes = await figures_repository.count_in_mailboxes(connection, most=COUNTED_UP_TO)
+        held = await figures_repository.count_held(connection, most=COUNTED_UP_TO)
+        failed, _ = await figures_repository.read_failed(connection, most=COUNTED_UP_TO)
+        unsent = await figures_repository.count_unsent(connection, most=COUNTED_UP_TO)
+    # What is queued is held, or waits in a chunk of its own to be opened again.
+    queued = held + sum(lane.requeued for lane in found.values())
+    by_state = {DeliveryState.QUEUED.value: queued, **in_mailboxes, DeliveryState.FAILED.value: failed}
     return Queues(
-        lanes=tuple(_lane_view(lane, totals, lanes.get(lane), now) for lane in reversed(Lane)),
+        lanes=tuple(_lane_view(lane, found[lane], lanes.get(lane), now) for lane in reversed(Lane)),
         paused_agencies=tuple(
             PausedAgency(agency=mandate.register.code_of(key), reason=control.reason, paused_until=control.until)
             for key, control in agencies.items()
         ),
-        deliveries=by_state,
-        unopened=unopened,
-        outbox=waiting_events,
+        deliveries={state: count for state, count in by_state.items() if count},
+        unopened=sum(lane.unopened for lane in found.values()),
+        outbox=unsent,
     )
 
 
-def _lane_view(lane: Lane, totals: Mapping[tuple[int, str], Any], control: Control | None, now: datetime) -> LaneView:
-    waiting, offered = totals.get((lane, "waiting")), totals.get((lane, "offered"))
+def _lane_view(lane: Lane, found: LaneFigures, control: Control | None, now: datetime) -> LaneView:
+    oldest_at = found.oldest_at
     return LaneView(
         lane=lane,
-        waiting=0 if waiting is None else waiting.chunks,
-        waiting_addressees=0 if waiting is None else waiting.addressees,
-        outstanding=0 if offered is None else offered.chunks,
-        oldest_at=None if waiting is None else waiting.oldest_at,
-        oldest_seconds=0.0 if waiting is None else max(0.0, (now - waiting.oldest_at).total_seconds()),
+        waiting=found.waiting,
+        waiting_addressees=found.waiting_addressees,
+        outstanding=found.outstanding,
+        oldest_at=oldest_at,
+        oldest_seconds=0.0 if oldest_at is None else max(0.0, (now - oldest_at).total_seconds()),
         paused=control is not None,
         pause_reason=None if control is None else control.reason,
         paused_until=None if control is None else control.until,
