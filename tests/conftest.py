@@ -1,7 +1,9 @@
 """
-One private PostgreSQL for the whole run; a database of its own for whoever asks.
+One private PostgreSQL and one private RabbitMQ for the whole run; a database or a virtual host of its own for whoever
+asks.
 """
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -11,13 +13,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from deploy.distributed.broker import PROGRAMS, PrivateRabbit
 from deploy.embedded.postgres import PrivatePostgres
 from shared.database import upgrade
+from shared.messaging.rabbitmq.topology import AXIS
 from shared.testing.postgres import SampleDatabase, SampleDatabases, run_apart
 
 # `sample` is the schema of no service: for tests of shared parts that bring tables of their own.
 SERVICES = ["registry", "signing", "routing", "delivery", "audit", "sample"]
 _HOME_PREFIX = "axis-tests-"
+_vhosts = itertools.count(1)
 _SERVICES_FOLDER = Path(__file__).parents[1] / "services"
 
 
@@ -72,6 +77,36 @@ def module_database(databases: SampleDatabases) -> Iterator[SampleDatabase]:
 @pytest.fixture(scope="module")
 def module_database_url(module_database: SampleDatabase) -> Callable[[str], str]:
     return module_database.url
+
+
+@pytest.fixture(scope="session")
+def rabbit() -> Iterator[PrivateRabbit]:
+    """
+    A broker that ends with this run, even when the run is killed.
+    """
+    if not PROGRAMS.exists():
+        pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
+    _remove_leftovers()
+    home = Path(tempfile.mkdtemp(prefix=f"{_HOME_PREFIX}{os.getpid()}-"))
+    home.chmod(0o755)  # as root the broker's account must get through
+    broker = PrivateRabbit(home / "rabbitmq", tied=True)
+    try:
+        run_apart(broker.start)
+        yield broker
+    finally:
+        run_apart(broker.remove)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def vhost(rabbit: PrivateRabbit) -> Iterator[str]:
+    """
+    A virtual host with the product's topology for one test: `rabbit.url("routing", vhost)`.
+    """
+    name = f"test-{next(_vhosts)}"
+    run_apart(lambda: rabbit.add_vhost(name, AXIS))
+    yield name
+    run_apart(lambda: rabbit.remove_vhost(name))
 
 
 async def _migrate(service: str, url: str) -> None:

@@ -1,0 +1,1 @@
+"""The bus between processes: RabbitMQ behind the same port."""

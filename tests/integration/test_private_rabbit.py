@@ -1,0 +1,107 @@
+"""
+The broker that `make up` and the tests start for themselves.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import aio_pika
+import pytest
+from aio_pika.exceptions import DeliveryError
+
+from deploy.distributed.broker import PROGRAMS, PrivateCluster, PrivateRabbit
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(not PROGRAMS.exists(), reason="apt-get install rabbitmq-server")
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As root the broker's account cannot enter pytest's folders: the broker must find a place by itself."""
+    return tmp_path_factory.mktemp("broker")
+
+
+def _running_in(folder: Path) -> list[str]:
+    place = (folder / "place").read_text() if (folder / "place").exists() else str(folder)
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if place in (process / "environ").read_text():
+                found.append(process.name)
+        except OSError:
+            continue
+    return found
+
+
+async def test_what_was_published_survives_a_kill_and_the_port_stays(folder: Path) -> None:
+    broker = PrivateRabbit(folder)
+    async with broker:
+        port = broker.port
+        url = broker.url("admin")
+        async with await aio_pika.connect(url) as connection:
+            channel = await connection.channel()
+            message = aio_pika.Message(b"kept", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+            exchange = await channel.get_exchange("event.routing")
+            await exchange.publish(message, "routing.document_accepted.v1")
+        await broker.kill()
+        assert _running_in(folder) == []
+        await broker.start()
+        assert (broker.port, broker.url("admin")) == (port, url)
+        async with await aio_pika.connect(url) as connection:
+            channel = await connection.channel()
+            queue = await channel.get_queue("events.audit.everything")
+            kept = await queue.get(no_ack=True, timeout=10)
+            assert kept.body == b"kept"
+    assert _running_in(folder) == []
+    await broker.remove()
+    assert not await asyncio.to_thread(folder.exists)
+
+
+async def test_a_new_owner_ends_what_a_killed_one_left(folder: Path) -> None:
+    program = """
+        import asyncio, os, sys
+        from pathlib import Path
+        from deploy.distributed.broker import PrivateRabbit
+        asyncio.run(PrivateRabbit(Path(sys.argv[1])).start())
+        os.kill(os.getpid(), 9)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(folder)]
+    await asyncio.to_thread(subprocess.run, command, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    left = _running_in(folder)
+    assert left
+    async with PrivateRabbit(folder) as broker:
+        assert not set(left) & set(_running_in(folder))
+        assert str(broker.pid) in _running_in(folder)
+    await broker.remove()
+
+
+async def _publish(exchange: aio_pika.abc.AbstractExchange) -> bool:
+    try:
+        await exchange.publish(aio_pika.Message(b"still"), "routing.document_accepted.v1", timeout=20)
+    except DeliveryError:
+        return False
+    return True
+
+
+async def test_three_brokers_are_one_and_go_on_without_their_leader(folder: Path) -> None:
+    async with PrivateCluster(folder) as cluster:
+        members = await cluster.nodes[1].control(
+            "list_queues", "--vhost", "axis", "--no-table-headers", "name", "members"
+        )
+        copies = [line for line in members.splitlines() if line.startswith("events.audit.everything")]
+        assert [copies[0].count(node) for node in ("axis1", "axis2", "axis3")] == [1, 1, 1]
+        await cluster.nodes[0].kill()
+        async with await aio_pika.connect(cluster.urls("admin")[2]) as connection:
+            channel = await connection.channel()
+            exchange = await channel.get_exchange("event.routing")
+            async with asyncio.timeout(60):  # refused while the others agree on a new leader
+                while not await _publish(exchange):
+                    await asyncio.sleep(0.2)
+        await cluster.nodes[0].start({})
+    assert _running_in(folder) == []
+    await cluster.remove()
