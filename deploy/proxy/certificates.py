@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -15,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _DAYS = 365
 _SKEW = timedelta(minutes=5)
+_PURPOSES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,14 @@ class ProxyCertificate:
     key: Path
 
 
-def make_certificate(folder: Path, names: Sequence[str] = ("localhost", "127.0.0.1", "::1")) -> ProxyCertificate:
+def make_certificate(
+    folder: Path,
+    names: Sequence[str] = ("localhost", "127.0.0.1", "::1"),
+    *,
+    purpose: Literal["server", "client"] = "server",
+) -> ProxyCertificate:
     """
-    Make an authority and a server certificate for some names and addresses; those already there stay.
+    Make an authority and a certificate for some names and addresses; those already there stay.
 
     The authority's key is forgotten at once, so it can never sign anything else.
     """
@@ -57,7 +64,7 @@ def make_certificate(folder: Path, names: Sequence[str] = ("localhost", "127.0.0
         .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([_PURPOSES[purpose]]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())

@@ -18,6 +18,7 @@ _REFUSALS: Final[Mapping[str, tuple[int, ...]]] = {
     # 497 is plain HTTP on the port for HTTPS, 501 a transfer coding nobody knows, 505 another HTTP.
     "request-malformed": (400, 497, 501, 505),
     "client-certificate-refused": (495, 496),
+    "not-found": (404,),
     "method-not-allowed": (405,),
     "request-too-large": (413,),
     "uri-too-long": (414,),
@@ -31,6 +32,9 @@ _REFUSALS: Final[Mapping[str, tuple[int, ...]]] = {
 
 _RETRY_AFTER: Final = {"unavailable": 1}
 """Seconds, where the problem itself names none."""
+
+_PAGES: Final = "/.proxy/problems/"
+"""Where the proxy finds its own answers; nobody can ask for them."""
 
 _PLAIN: Final = re.compile(r"[^\s;{}$'\"\\#]+")
 
@@ -148,8 +152,10 @@ def _error_pages() -> str:
         kind = PROBLEMS[code]
         found = " ".join(str(status) for status in statuses)
         lines += [
-            f"        error_page {found} ={kind.status} @{code};",
-            f"        location @{code} {{",
+            # An address rather than a name: a request too broken to have an address cannot go to a named location.
+            f"        error_page {found} ={kind.status} {_PAGES}{code};",
+            f"        location = {_PAGES}{code} {{",
+            "            internal;",
             # Neither a file's ending nor the failed request decides about the type.
             "            types { }",
             f"            default_type {PROBLEM_MEDIA_TYPE};",

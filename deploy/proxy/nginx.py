@@ -7,13 +7,13 @@ import random
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
 from deploy.proxy.configuration import ProxyConfiguration
 from deploy.proxy.errors import ProxyError
+from deploy.proxy.processes import becomes, children, members, takes
 from deploy.proxy.programs import find_nginx
 
 _PORTS: Final = range(20_000, 32_000)
@@ -21,7 +21,6 @@ _PORTS: Final = range(20_000, 32_000)
 
 _TRIES: Final = 5
 _START_SECONDS: Final = 15.0
-_POLL_SECONDS: Final = 0.02
 _ADDRESS_IN_USE: Final = "Address already in use"
 
 
@@ -143,9 +142,10 @@ class Proxy:
         if gateways is not None:
             self.gateways = tuple(gateways)
         self._write(find_nginx())
-        before = _children(pid)
+        before = children(pid)
         os.kill(pid, signal.SIGHUP)
-        if not _becomes(lambda: bool(_children(pid) - before), _START_SECONDS):
+        # Workers of the former configuration take connections until they have heard of it.
+        if not becomes(lambda: bool(children(pid) - before) and not any(map(takes, before)), _START_SECONDS):
             raise ProxyError("The proxy did not take its new configuration.", remedy=f"Read {self.folder}/error.log.")
 
     def stop(self, *, seconds: float = 5.0) -> None:
@@ -157,7 +157,7 @@ class Proxy:
             for number, patience in ((signal.SIGQUIT, seconds), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-                if _becomes(self._has_ended, patience):
+                if becomes(lambda: not members(pid), patience):
                     break
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -222,8 +222,12 @@ class Proxy:
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
                 start_new_session=True,  # out of reach of the terminal's Ctrl-C
             )
-        if _becomes(lambda: self.ended() or self._listens(), _START_SECONDS) and not self.ended():
-            return None
+        try:
+            if becomes(lambda: self.ended() or self._listens(), _START_SECONDS) and not self.ended():
+                return None
+        except BaseException:
+            self.stop(seconds=0)
+            raise
         self.stop(seconds=0)
         said = [
             place.read_text(encoding="utf-8", errors="replace")
@@ -237,7 +241,7 @@ class Proxy:
 
     def _listens(self) -> bool:
         # The pid file is written after the port is bound, so nobody else's port is taken for ours.
-        if self.pid is None or not _children(self.pid):
+        if self.pid is None or not children(self.pid):
             return False
         with contextlib.suppress(OSError), socket.create_connection((self._reached_at, self.port), timeout=1):
             return True
@@ -253,14 +257,11 @@ class Proxy:
         """End workers whose first process was killed; they would hold the port for ever."""
         pid = self._noted_pid()
         if pid is not None and self.pid is None:
-            for worker in _members(pid):
+            for worker in members(pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGKILL)
-            _becomes(lambda: not _members(pid), _START_SECONDS)
+            becomes(lambda: not members(pid), _START_SECONDS)
             (self.folder / "nginx.pid").unlink(missing_ok=True)
-
-    def _has_ended(self) -> bool:
-        return self.pid is None
 
 
 def _worker_account() -> str | None:
@@ -281,34 +282,6 @@ def _free_port(host: str) -> int:
                 probe.bind((host, port))
                 return port
     raise ProxyError(f"No free port was found on {host}.", remedy="Name one.")
-
-
-def _children(pid: int) -> set[int]:
-    try:
-        return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()}
-    except OSError:
-        return set()
-
-
-def _members(session: int) -> set[int]:
-    """Processes of nginx in the session that its first process began."""
-    found = set()
-    for place in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            before, _, after = place.read_text(encoding="utf-8", errors="replace").rpartition(")")
-            state, _, _, its_session = after.split()[:4]
-            if before.endswith("(nginx") and state != "Z" and int(its_session) == session:
-                found.add(int(place.parent.name))
-    return found
-
-
-def _becomes(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
 
 
 def _failure(output: str, port: int | None) -> ProxyError:
