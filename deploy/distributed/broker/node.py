@@ -133,6 +133,12 @@ class BrokerNode:
     async def kill(self) -> None:
         await self._end(signal.SIGKILL)
 
+    async def end_leftovers(self) -> bool:
+        """
+        End what a killed owner left running; true where there was something.
+        """
+        return await asyncio.to_thread(self._end_leftovers)
+
     def remove(self) -> None:
         shutil.rmtree(self._place(), ignore_errors=True)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -322,19 +328,22 @@ class BrokerNode:
         pids = [process.pid for process in (self._broker, self._names) if process is not None]
         (self._folder / "processes").write_text("\n".join(map(str, pids)), encoding="utf-8")
 
-    def _end_leftovers(self) -> None:
+    def _end_leftovers(self) -> bool:
         note = self._folder / "processes"
         if not note.exists():
-            return
+            return False
+        found = False
         place = str(self._place()).encode()
         for word in note.read_text(encoding="utf-8").split():
             environment = Path("/proc", word, "environ")
             with contextlib.suppress(OSError):
                 # Ours, and not a stranger who was given its old number.
                 while place in environment.read_bytes():
+                    found = True
                     os.kill(int(word), signal.SIGKILL)
                     time.sleep(0.05)
         note.unlink()
+        return found
 
 
 def _account() -> Account:

@@ -91,6 +91,12 @@ class PrivateRabbit:
         """
         await self._node.kill()
 
+    async def end_leftovers(self) -> bool:
+        """
+        End a broker whose owner was killed, without starting another; true where there was one.
+        """
+        return await self._node.end_leftovers()
+
     async def restart(self) -> None:
         """
         Stop and start it on the same ports.
