@@ -11,6 +11,8 @@ from shared.errors import Unavailable
 from shared.telemetry import get_logger
 
 RESTART_SECONDS = 1.0
+TIDY_AFTER_SECONDS = 60.0
+"""Tidying up begins so long after the start."""
 
 _logger = get_logger(__name__)
 
@@ -75,12 +77,18 @@ class Service:
         await self.stop()
 
 
-def every(seconds: float, work: Loop) -> Loop:
+def every(seconds: float, work: Loop, *, first_after: float = 0.0) -> Loop:
     """
     Make a loop that does something, waits, and does it again.
+
+    Args:
+        seconds: Between the end of one time and the next.
+        work: What to do.
+        first_after: Seconds until the first time; tidying up can wait until a process has started.
     """
 
     async def loop() -> None:
+        await asyncio.sleep(first_after)
         while True:
             await work()
             await asyncio.sleep(seconds)

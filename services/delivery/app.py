@@ -20,7 +20,7 @@ from shared.faults import NO_FAULTS, Faults
 from shared.identifiers import IdSource
 from shared.messaging import Bus
 from shared.outbox import Consumer, Relay, Store, answer_dead_messages
-from shared.runtime import Service, every
+from shared.runtime import TIDY_AFTER_SECONDS, Service, every
 from shared.telemetry.figures import LOOK_SECONDS, Figures
 from shared.tokens import TokenVerifier, authorize_with
 
@@ -88,7 +88,7 @@ def create_app(
             worker.run,
             urgent_relay.run,
             relay.run,
-            every(SWEEP_SECONDS, clear_away),
+            every(SWEEP_SECONDS, clear_away, first_after=TIDY_AFTER_SECONDS),
             *([] if figures is None else [every(LOOK_SECONDS, DeliveryFigures(store, figures).look)]),
         ],
         on_start=[check],

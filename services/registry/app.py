@@ -18,7 +18,7 @@ from shared.faults import NO_FAULTS, Faults
 from shared.identifiers import IdSource
 from shared.messaging import Bus
 from shared.outbox import Consumer, MessagingFigures, Relay, Store, answer_dead_messages
-from shared.runtime import Service, every
+from shared.runtime import TIDY_AFTER_SECONDS, Service, every
 from shared.telemetry.figures import LOOK_SECONDS, Figures
 from shared.tokens import TokenVerifier, authorize_with
 
@@ -72,8 +72,8 @@ def create_app(
         loops=[
             relay.run,
             every(BEAT_SECONDS, partial(beat, its)),
-            every(SWEEP_SECONDS, partial(sweep, its)),
-            every(TIDY_SECONDS, relay.sweep),
+            every(SWEEP_SECONDS, partial(sweep, its), first_after=TIDY_AFTER_SECONDS),
+            every(TIDY_SECONDS, relay.sweep, first_after=TIDY_AFTER_SECONDS),
             *([] if figures is None else [every(LOOK_SECONDS, MessagingFigures(store, figures).look)]),
         ],
         on_start=[partial(check_migrations, database.engine, SERVICE)],

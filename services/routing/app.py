@@ -22,7 +22,7 @@ from shared.faults import NO_FAULTS, Faults
 from shared.identifiers import IdSource
 from shared.messaging import Bus
 from shared.outbox import Consumer, Relay, Store, answer_dead_messages
-from shared.runtime import Service, every
+from shared.runtime import TIDY_AFTER_SECONDS, Service, every
 from shared.sandbox import Sandbox
 from shared.telemetry.figures import LOOK_SECONDS, Figures
 from shared.tokens import TokenVerifier, authorize_with
@@ -118,8 +118,8 @@ def create_app(
             ordinary.run,
             partial(feed_lanes, context),
             partial(keep_releasing, context),
-            every(SWEEP_SECONDS, ordinary.sweep),
-            every(COLLECT_SECONDS, partial(collect_blobs, context)),
+            every(SWEEP_SECONDS, ordinary.sweep, first_after=TIDY_AFTER_SECONDS),
+            every(COLLECT_SECONDS, partial(collect_blobs, context), first_after=TIDY_AFTER_SECONDS),
             *([] if figures is None else [every(LOOK_SECONDS, RoutingFigures(context, figures).look)]),
         ],
         on_start=[partial(check_migrations, store.database.engine, tables.SCHEMA)],

@@ -18,7 +18,7 @@ from shared.faults import NO_FAULTS, Faults
 from shared.identifiers import IdSource, Uuid7Source
 from shared.messaging import Bus
 from shared.outbox import Consumer, Relay, Store, answer_dead_messages
-from shared.runtime import Service, every
+from shared.runtime import TIDY_AFTER_SECONDS, Service, every
 from shared.telemetry.figures import LOOK_SECONDS, Figures
 from shared.tokens import TokenVerifier, authorize_with
 
@@ -91,7 +91,7 @@ def create_app(
         loops=[
             relay.run,
             every(REFRESH_SECONDS, refresh),
-            every(SWEEP_SECONDS, relay.sweep),
+            every(SWEEP_SECONDS, relay.sweep, first_after=TIDY_AFTER_SECONDS),
             *([] if figures is None else [every(LOOK_SECONDS, SigningFigures(authority, keys, figures).look)]),
         ],
         on_start=[begin],

@@ -75,7 +75,7 @@ class Register:
         """
         return any(
             system.status is SystemStatus.ACTIVE
-            and any(grant.agency_key == sender_key and grant.role is Role.SENDER for grant in system.grants)
+            and Role.SENDER in system.roles.get(sender_key, ())
             and any(
                 seal.certificate_sha256 == certificate_sha256 and seal.valid_from <= at < seal.valid_to
                 for seal in system.seals
@@ -110,7 +110,7 @@ class Mandate:
         return (
             entry is not None
             and entry.is_open_at(self.at)
-            and any(grant.agency_key == agency_key and grant.role in roles for grant in self.system.grants)
+            and not self.system.roles.get(agency_key, frozenset()).isdisjoint(roles)
         )
 
     def may(self, agency_key: UUID, *roles: Role) -> bool:
@@ -124,8 +124,7 @@ class Mandate:
         """
         Keys of the agencies the caller may act for in one of the roles, in a fixed order.
         """
-        granted = {grant.agency_key for grant in self.system.grants if grant.role in roles}
-        return tuple(sorted(key for key in granted if self.may(key, *roles)))
+        return tuple(sorted(key for key in self.system.roles if self.may(key, *roles)))
 
 
 def _reindexed(

@@ -1,6 +1,8 @@
 """The register as the read models of others keep it."""
 
 import hashlib
+from collections.abc import Mapping
+from functools import cached_property
 from typing import ClassVar
 from uuid import UUID
 
@@ -78,6 +80,16 @@ class SystemEntry(Contract):
     grants: tuple[Grant, ...]
     credentials: tuple[str, ...]
     seals: tuple[SealBinding, ...]
+
+    @cached_property
+    def roles(self) -> Mapping[UUID, frozenset[Role]]:
+        """
+        The roles it has, by the agency's key; a system may act for thousands of agencies.
+        """
+        found: dict[UUID, set[Role]] = {}
+        for grant in self.grants:
+            found.setdefault(grant.agency_key, set()).add(grant.role)
+        return {key: frozenset(roles) for key, roles in found.items()}
 
 
 class ReadChanges(Contract):
