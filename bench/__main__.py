@@ -5,15 +5,19 @@ import asyncio
 import os
 import sys
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from rich.console import Console
 
 from bench.deployments import Deployment, DidNotStartError, embedded, scratch
 from bench.driver import MeasurementFailedError
+from bench.fanout import measure_fanout
+from bench.full import measure_full
+from bench.large import measure_large
 from bench.machine import describe_machine
 from bench.measures import Bench, Options, compare, measure_floor, measure_product
 from bench.report import Report, show, write_json, write_page
@@ -22,7 +26,14 @@ from deploy.embedded.errors import NodeError
 from shared.client import ClientError
 
 _DEPLOYMENTS: Final[dict[str, Callable[[], AbstractAsyncContextManager[Deployment]]]] = {"embedded": embedded}
-_MEASURES: Final[dict[str, Callable[[Bench], Awaitable[None]]]] = {"product": measure_product}
+_MEASURES: Final[dict[str, Callable[[Bench], Awaitable[None]]]] = {
+    "product": measure_product,
+    "full": measure_full,
+    "large": measure_large,
+    "fanout": measure_fanout,
+}
+_TOGETHER: Final = (("product", "full"), ("large", "fanout"))
+"""What is measured on one and the same node: the rate before and after filling; what leaves traces, elsewhere."""
 
 _HELP: Final = """\
 Measures the axis on this machine and prints one table; `make bench` is this with no words.
@@ -31,6 +42,9 @@ what can be chosen with --only, several with commas:
   embedded, distributed   deployments; with none named: all
   floor                   (1) the bare pipeline, and (3) its relation to the product
   product                 (2) rate, latency and (7) CPU by process
+  full                    (6) the rate on an empty database and on one with a million deliveries
+  large                   (4) packets of 1 and 50 MB
+  fanout                  (5) circulars to 1 to 100,000 addressees
 
 Naming only deployments measures everything on them; naming `floor` and a deployment measures floor and product.
 """
@@ -76,19 +90,20 @@ async def measure(deployments: list[str], measures: list[str], options: Options,
     """
     for name in deployments:
         if "floor" in measures:
-            await _try(f"floor, {name}", report, lambda name=name: measure_floor(name, options, report))
-        rest = [measure for measure in measures if measure != "floor"]
-        if rest:
-            await _try(name, report, lambda name=name, rest=rest: _measure_on(name, rest, options, report))
+            await _try(f"floor, {name}", report, partial(measure_floor, name, options, report))
+        for together in _TOGETHER:
+            if chosen := [one for one in together if one in measures]:
+                await _try(name, report, partial(_measure_on, name, chosen, options, report))
         compare(report, name)
 
 
-async def _measure_on(name: str, measures: list[str], options: Options, report: Report) -> None:
+async def _measure_on(name: str, measures: Sequence[str], options: Options, report: Report) -> None:
     with scratch("axis-load-") as folder:
         async with _DEPLOYMENTS[name]() as deployment:
             bench = Bench(deployment, await set_stage(deployment), folder, options, report)
+            await bench.warm_up()
             for measure in measures:
-                await _try(f"{measure}, {name}", report, lambda measure=measure: _MEASURES[measure](bench))
+                await _try(f"{measure}, {name}", report, partial(_MEASURES[measure], bench))
 
 
 async def _try(what: str, report: Report, work: Callable[[], Awaitable[None]]) -> None:
@@ -110,7 +125,9 @@ def main(words: list[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     seconds = arguments.seconds or (3.0 if arguments.quick else 10.0)
-    options = Options(seconds=seconds, documents=arguments.documents, under_way=arguments.in_flight)
+    options = Options(
+        seconds=seconds, documents=arguments.documents, under_way=arguments.in_flight, quick=arguments.quick
+    )
     report = Report(machine=describe_machine(), options=vars(arguments))
     warnings.simplefilter("ignore")
     asyncio.run(measure(deployments, measures, options, report))

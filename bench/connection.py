@@ -23,11 +23,13 @@ class Answer:
     Attributes:
         body: What was sent, if it was short.
         size: Bytes of the body.
+        location: Header `Location`, where there is one.
     """
 
     status: int
     body: bytes
     size: int
+    location: str = ""
 
 
 class Address:
@@ -67,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
         self._size = 0
+        self._location = ""
 
     @property
     def is_open(self) -> bool:
@@ -85,7 +88,8 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the server closed the connection")
-        waiting = self._waiting = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting = waiting
         transport.writelines(pieces)
         return await waiting
 
@@ -112,7 +116,11 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def on_message_begin(self) -> None:
-        self._pieces, self._size = [], 0
+        self._pieces, self._size, self._location = [], 0, ""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"location":
+            self._location = value.decode("ascii")
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
@@ -126,7 +134,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
-            waiting.set_result(Answer(status, b"".join(self._pieces), self._size))
+            waiting.set_result(Answer(status, b"".join(self._pieces), self._size, self._location))
         if not keeps:
             self.close()
 

@@ -235,4 +235,5 @@ async def until_ready(url: str, process: asyncio.subprocess.Process, log: Path, 
                     await asyncio.sleep(0.1)
         except TimeoutError:
             pass
-    raise DidNotStartError(log.read_text(encoding="utf-8", errors="replace")[-2_000:])
+    words = await asyncio.to_thread(log.read_text, encoding="utf-8", errors="replace")
+    raise DidNotStartError(words[-2_000:])

@@ -19,8 +19,8 @@ from bench.packets import Mould, Seal
 from bench.pipeline import SCHEMA_DDL, Result, Task
 from bench.processes import Meter, Usage, program_of
 from deploy.distributed.broker import ADMIN, PrivateRabbit
-from deploy.embedded.postgres import PrivatePostgres
 from deploy.embedded.papers import REPORT
+from deploy.embedded.postgres import PrivatePostgres
 from shared.client import make_key
 
 _PACKETS: Final = 200

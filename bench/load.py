@@ -11,7 +11,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -66,7 +66,7 @@ class Job(BaseModel):
     rate: float = 0.0
     attachment: Path
     connections: int = 8
-    shards: int = 2
+    shards: int = 1
 
 
 class Outcome(BaseModel):
@@ -77,9 +77,11 @@ class Outcome(BaseModel):
         documents: Accepted, fetched and acknowledged by all their addressees.
         in_time: Of these, before sending ended; the rate is made from them.
         seconds: Time of sending.
+        until_last: Time until the last acknowledgement.
         refused: Answers 429 and 503; the document was sent again (closed) or dropped (open).
         packet_bytes: Size of one packet.
         bytes_in, bytes_out: Packets posted and fetched.
+        listings: Looks into mailboxes.
         accept_ms: Time from the start of a POST to its answer; in an open job from the moment it was due.
         listed_ms: From the same moment until a receiver's list named the delivery.
         done_ms: From the same moment to the last acknowledgement.
@@ -89,10 +91,12 @@ class Outcome(BaseModel):
     documents: int
     in_time: int
     seconds: float
+    until_last: float
     refused: int
     packet_bytes: int
     bytes_in: int
     bytes_out: int
+    listings: int
     accept_ms: list[float]
     listed_ms: list[float]
     done_ms: list[float]
@@ -128,6 +132,7 @@ class Play:
         self._refused = 0
         self._bytes_in = 0
         self._bytes_out = 0
+        self._listings = 0
         self._idle = asyncio.Event()
 
     async def prepare(self) -> None:
@@ -171,17 +176,19 @@ class Play:
             documents=len(self._done),
             in_time=sum(at <= ended for at, _ in self._done),
             seconds=ended - begun,
+            until_last=max((at for at, _ in self._done), default=ended) - begun,
             refused=self._refused,
             packet_bytes=self._packets[0].size,
             bytes_in=self._bytes_in,
             bytes_out=self._bytes_out,
+            listings=self._listings,
             accept_ms=[1000 * seconds for seconds in self._accept],
             listed_ms=[1000 * (at - under.begun) for under in seen for at in under.listed],
             done_ms=[1000 * seconds for _, seconds in self._done],
             cpu_seconds=time.process_time() - used,
         )
 
-    async def _unless_failed(self, work: "asyncio.Future[None]", receiving: list["asyncio.Future[None]"]) -> None:
+    async def _unless_failed(self, work: "asyncio.Future[None]", receiving: Sequence["asyncio.Future[None]"]) -> None:
         await asyncio.wait({work, *receiving}, return_when=asyncio.FIRST_COMPLETED)
         for task in receiving:
             if task.done():
@@ -252,6 +259,7 @@ class Play:
         while True:
             async with system.pool.take() as connection:
                 items = await system.list_inbox(connection, wait=_POLL_SECONDS, shard=shard)
+            self._listings += 1
             now = time.perf_counter()
             for item in items:
                 self._under(item["document_id"]).listed.append(now)

@@ -21,7 +21,7 @@ FLOOR_CPU: Final = "CPU per document, core-ms"
 SHARE_FOR_LATENCY: Final = 0.6
 _WARM_UP_SECONDS: Final = 3.0
 _WARM_UP_DOCUMENTS: Final = 300
-_SPARE: Final = 1.5
+_SPARE: Final = 2.0
 """Packets made beforehand, as a multiple of what the warm-up's rate would use."""
 
 _FEWEST: Final = 100
@@ -36,11 +36,14 @@ class Options:
     Attributes:
         seconds: Length of one measurement.
         documents: Most documents of one measurement; None: as many as the time allows.
+        under_way: Documents in flight at once.
+        quick: Leave out the largest sizes.
     """
 
     seconds: float = 10.0
     documents: int | None = None
     under_way: int = 64
+    quick: bool = False
 
 
 class Bench:
@@ -58,8 +61,9 @@ class Bench:
         self.stage = stage
         self.options = options
         self.report = report
-        self._folder = folder
+        self.folder = folder
         self._series = count(100)
+        self._expected = 0.0
 
     @property
     def name(self) -> str:
@@ -67,6 +71,12 @@ class Bench:
         Of the deployment, as in the table.
         """
         return self.deployment.name
+
+    def put(self, part: int, what: str, *values: float, digits: int = 1) -> None:
+        """
+        Note a figure of this deployment.
+        """
+        self.report.put(part, what, self.name, *values, digits=digits)
 
     async def play(self, kind: str, *, label: str = "", **more: Any) -> Run:
         """
@@ -85,20 +95,26 @@ class Bench:
             "attachment": ORDINARY,
             "under_way": self.options.under_way,
         }
-        run = await play(Job(**(given | more)), self.deployment.meter, self._folder)
+        run = await play(Job(**(given | more)), self.deployment.meter, self.folder)
         if label:
             self.report.noise[f"{self.name}: {label}"] = (run.noise.busy, run.noise.stolen)
         return run
 
+    async def warm_up(self) -> None:
+        """
+        Play a little, so that nothing is done for the first time in a measurement.
+        """
+        documents = min(self.options.documents or _WARM_UP_DOCUMENTS, _WARM_UP_DOCUMENTS)
+        run = await self.play("closed", documents=documents, seconds=_WARM_UP_SECONDS)
+        self._expected = run.documents_per_second
+
     async def measure_rate(self, label: str) -> Run:
         """
-        Run a closed loop, after a short one that warms everything and tells how many packets to make.
+        Run a closed loop.
         """
-        fewest = self.options.documents or _WARM_UP_DOCUMENTS
-        warm_up = await self.play("closed", documents=min(fewest, _WARM_UP_DOCUMENTS), seconds=_WARM_UP_SECONDS)
         seconds = self.options.seconds
-        documents = max(_FEWEST, round(warm_up.documents_per_second * seconds * _SPARE))
-        return await self.play("closed", label=label, documents=self.options.documents or documents, seconds=seconds)
+        documents = self.options.documents or max(_FEWEST, round(self._expected * seconds * _SPARE))
+        return await self.play("closed", label=label, documents=documents, seconds=seconds)
 
 
 async def measure_floor(deployment: str, options: Options, report: Report) -> None:
@@ -118,13 +134,12 @@ async def measure_product(bench: Bench) -> None:
     """
     (2) and (7) Rate, latency at a part of it, CPU by process.
     """
-    report, name = bench.report, bench.name
     run = await bench.measure_rate("rate")
-    report.put(2, RATE, name, run.documents_per_second, digits=1)
-    report.put(2, CPU, name, run.core_ms(), digits=2)
-    report.put(2, "load generator beside it, core-ms", name, 1000 * run.outcome.cpu_seconds / run.outcome.documents)
+    bench.put(2, RATE, run.documents_per_second)
+    bench.put(2, CPU, run.core_ms(), digits=2)
+    bench.put(2, "load generator beside it, core-ms", 1000 * run.outcome.cpu_seconds / run.outcome.documents, digits=2)
     for role in sorted(run.usage.cpu_seconds):
-        report.put(7, role, name, run.core_ms(role), digits=2)
+        bench.put(7, f"{role}, core-ms", run.core_ms(role), digits=2)
     rate = SHARE_FOR_LATENCY * run.documents_per_second
     seconds = bench.options.seconds
     documents = bench.options.documents or max(_FEWEST, round(rate * seconds * _SPARE))
@@ -134,7 +149,7 @@ async def measure_product(bench: Bench) -> None:
         ("POST to listed, p50 / p99 ms", calm.outcome.listed_ms),
         ("POST to third acknowledgement, p50 / p99 ms", calm.outcome.done_ms),
     ):
-        report.put(2, what, name, percentile(values, 50), percentile(values, 99))
+        bench.put(2, what, percentile(values, 50), percentile(values, 99))
 
 
 def compare(report: Report, deployment: str) -> None:

@@ -50,7 +50,8 @@ WITH kept AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
 ), opened AS (
     INSERT INTO deliveries (id, document_id, mailbox, state)
-    SELECT id, document_id, mailbox, 'queued' FROM unnest($5::uuid[], $6::uuid[], $7::text[]) AS d(id, document_id, mailbox)
+    SELECT id, document_id, mailbox, 'queued'
+    FROM unnest($5::uuid[], $6::uuid[], $7::text[]) AS d(id, document_id, mailbox)
 )
 INSERT INTO outbox SELECT * FROM unnest($8::uuid[], $9::text[])
 """
@@ -192,8 +193,7 @@ class Pipeline:
         if self._task.broker is not None:
             self._connection = await aio_pika.connect(self._task.broker)
             self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-            arguments = {"x-queue-type": "quorum"}
-            self._queue = await self._channel.declare_queue(QUEUE, durable=True, arguments=arguments)
+            self._queue = await self._channel.declare_queue(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
 
     async def close(self) -> None:
         """

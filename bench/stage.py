@@ -15,7 +15,7 @@ from shared.contracts.registry import ImportReport, Role
 SENDER: Final = "H43"
 RECEIVERS: Final = 3
 AGENCIES_OF_A_RECEIVER: Final = 10
-_VALID_FROM: Final = "2024-01-01"
+VALID_FROM: Final = "2024-01-01"
 _AS_OF: Final = "2024-12-31"
 
 
@@ -76,9 +76,9 @@ async def import_agencies(deployment: Deployment, count: int) -> None:
     """
     table = io.StringIO()
     table.write("code,code102,name,level,kind,parent,gso_code,lat,lon,valid_from,valid_to\n")
-    table.write(f"{SENDER},,Tỉnh đo hiệu năng,province,province,,,,,{_VALID_FROM},\n")
+    table.write(f"{SENDER},,Tỉnh đo hiệu năng,province,province,,,,,{VALID_FROM},\n")
     table.writelines(
-        f"{agency_code(number)},,Xã {number},commune,commune,{SENDER},,,,{_VALID_FROM},\n" for number in range(count)
+        f"{agency_code(number)},,Xã {number},commune,commune,{SENDER},,,,{VALID_FROM},\n" for number in range(count)
     )
     content = table.getvalue().encode()
     admin, public = open_ways(deployment)
