@@ -7,7 +7,8 @@ A function imports only the service it composes, so that a process holds nothing
 # ruff: noqa: PLC0415
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -25,6 +26,7 @@ from shared.messaging.observed import ObservedBus
 from shared.runtime import Service
 from shared.sandbox import Sandbox
 from shared.telemetry.figures import Figures
+from shared.telemetry.traces import TracesUnavailable, start_traces, stop_traces
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -166,6 +168,27 @@ def compose_gateway(values: Values, means: Means) -> "Gateway":
         new_id=means.new_id,
         figures=means.figures,
     )
+
+
+@contextmanager
+def traces(process: str) -> Iterator[None]:
+    """
+    Trace for the length of a block, if the standard variables ask for it.
+
+    Raises:
+        NodeError: They do, and the extra is not installed.
+    """
+    try:
+        start_traces(process)
+    except TracesUnavailable as error:
+        raise NodeError(
+            "The variables OTEL_… ask for traces, and what makes them is not installed.",
+            remedy="pip install 'document-axis[otel]', or unset these variables.",
+        ) from error
+    try:
+        yield
+    finally:
+        stop_traces()
 
 
 def make_sandbox() -> Sandbox:

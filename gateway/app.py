@@ -25,10 +25,11 @@ from gateway.refusals import Refusals
 from gateway.settings import Settings
 from shared.blobs import BlobStore
 from shared.clock import Clock
-from shared.http import CorrelationMiddleware, ProblemDetails
+from shared.http import CorrelationMiddleware, ProblemDetails, TraceMiddleware
 from shared.identifiers import IdSource
 from shared.messaging import Bus
 from shared.telemetry.figures import Figures
+from shared.telemetry.traces import tracing
 from shared.tokens import TokenVerifier
 
 _PUBLIC = "Văn bản giữa các cơ quan: gửi, nhận, xác nhận, theo dõi. · Documents between agencies."
@@ -123,7 +124,7 @@ def create_app(
     def doorway(app: FastAPI, listener: str) -> ASGIApp:
         guarded = Guard(app, settings=settings, refusals=refusals)
         observed = Observer(guarded, registry=figures.registry, listener=listener, refusals=refusals)
-        correlated = CorrelationMiddleware(observed, lambda: new_id().hex)
+        correlated = CorrelationMiddleware(TraceMiddleware(observed) if tracing() else observed, lambda: new_id().hex)
         return BehindProxy(correlated, proxies=read_networks(settings.trusted_proxies))
 
     return Gateway(doorway(public, "public"), doorway(admin, "admin"), mailboxes)

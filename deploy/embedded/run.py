@@ -13,6 +13,7 @@ from typing import Final
 import uvloop
 from rich.console import Console
 
+from deploy.composition import traces
 from deploy.embedded.echo import ECHO_CODE, ECHO_NAME, echo, ensure_echo, ways_to
 from deploy.embedded.home import Home
 from deploy.embedded.node import Node
@@ -45,7 +46,7 @@ def run_node(home: Path, *, echo: bool) -> int:
     place = Home(home.absolute())
     place.config()
     console = Console(highlight=False, soft_wrap=True)
-    with _logs(place, console):
+    with _logs(place, console), traces("embedded"):
         uvloop.run(_run(place, console, with_echo=echo))
     return 0
 

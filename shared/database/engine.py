@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from shared.errors import Unavailable
 from shared.faults import NO_FAULTS, Faults
 from shared.messaging import in_transaction
+from shared.telemetry.traces import span
 
 POOL_SIZE = 8
 POOL_WAIT_SECONDS = 5.0
@@ -49,7 +50,8 @@ class Transaction:
         Make everything durable.
         """
         await self._faults.at("commit", self._service)
-        await self.connection.commit()
+        with span(f"commit {self._service}"):
+            await self.connection.commit()
         for callback in self._after_commit:
             callback()
         await self._faults.at("committed", self._service)

@@ -2,6 +2,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from shared.telemetry import bind_correlation_id, new_correlation_id, well_formed
+from shared.telemetry.traces import trace_id_of
 
 CORRELATION_HEADER: Final = "x-correlation-id"
 
@@ -14,7 +15,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 class CorrelationMiddleware:
     """
-    Gives every request a correlation id and writes it on the answer; a caller's own is kept if well-formed.
+    Gives every request a correlation id and writes it on the answer; a caller's own is kept if well-formed. A caller
+    that only brings a `traceparent` gets its trace id back.
 
     Args:
         app: What answers.
@@ -42,8 +44,11 @@ class CorrelationMiddleware:
 
 
 def _own(scope: Scope) -> str | None:
+    trace_id = ""
     for name, value in scope["headers"]:
         if name == CORRELATION_HEADER.encode():
             text: str = value.decode("latin-1")
             return text if well_formed(text) else None
-    return None
+        if name == b"traceparent":
+            trace_id = trace_id_of(value.decode("latin-1"))
+    return trace_id or None

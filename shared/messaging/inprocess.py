@@ -20,6 +20,7 @@ from shared.identifiers import IdSource
 from shared.messaging.item import MAX_PACK_BYTES, MAX_PACK_ITEMS, Item, pack, unpack
 from shared.messaging.port import DEFAULT_DEADLINE, EVERY_TOPIC, AskInTransactionError, EventHandler, in_transaction
 from shared.telemetry import bind_correlation_id, correlation_id, get_logger
+from shared.telemetry.traces import bind_traceparent, traceparent
 
 RequestT = TypeVar("RequestT", bound=Contract)
 ReplyT = TypeVar("ReplyT", bound=Contract)
@@ -80,7 +81,7 @@ class _Queue:
                 message = pack([waiting.item for waiting in batch])
                 for waiting, item in zip(batch, unpack(message), strict=True):
                     await self._slots.acquire()
-                    self._bus.start_task(self._handle(waiting, item), item.correlation_id)
+                    self._bus.start_task(self._handle(waiting, item), item)
 
     async def _handle(self, waiting: _Waiting, item: Item) -> None:
         try:
@@ -154,12 +155,13 @@ class InProcessBus:
         """
         return {queue.name: len(queue) for queue in self._queues}
 
-    def start_task(self, work: Coroutine[Any, Any, None], correlation: str) -> None:
+    def start_task(self, work: Coroutine[Any, Any, None], item: Item) -> None:
         """
-        Run work in a context of its own: neither the sender's transaction nor its correlation leak into it.
+        Run work in a context of its own: of what its sender had, only what the item carries comes along.
         """
         context = Context()
-        context.run(bind_correlation_id, correlation)
+        context.run(bind_correlation_id, item.correlation_id)
+        context.run(bind_traceparent, item.traceparent)
         task = asyncio.get_running_loop().create_task(work, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -208,6 +210,7 @@ class InProcessBus:
             lane=lane,
             remaining_ms=int(within.total_seconds() * 1000),
             correlation_id=correlation_id(),
+            traceparent=traceparent(),
         )
         await self.faults.at("ask", operation.name)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -260,7 +263,7 @@ class InProcessBus:
         if (outcome := self._in_flight.get(item.id)) is None:
             outcome = asyncio.get_running_loop().create_future()
             self._in_flight[item.id] = outcome
-            self.start_task(self._carry(item, outcome), item.correlation_id)
+            self.start_task(self._carry(item, outcome), item)
         return await asyncio.shield(outcome)
 
     async def _carry(self, item: Item, outcome: asyncio.Future[bool]) -> None:

@@ -1,4 +1,4 @@
-"""Any bus, counted and timed: what Prometheus is told about asks and events, whichever adapter carries them."""
+"""Any bus, counted, timed and traced, whichever adapter carries the asks and events."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,6 +12,7 @@ from shared.errors import Rejected, Unavailable
 from shared.messaging.item import Item
 from shared.messaging.port import DEFAULT_DEADLINE, Bus, EventHandler
 from shared.telemetry.figures import Figures
+from shared.telemetry.traces import bound_traceparent, span
 
 RequestT = TypeVar("RequestT", bound=Contract)
 ReplyT = TypeVar("ReplyT", bound=Contract)
@@ -45,12 +46,19 @@ class ObservedBus:
         lane: Lane = Lane.ORDINARY,
         within: timedelta = DEFAULT_DEADLINE,
     ) -> ReplyT:
-        with self._asks_waiting.track_inprogress(), _Timed(self._figures.asks, self._party, operation.name):
+        with (
+            span(f"ask {operation.name}", kind="client"),
+            self._asks_waiting.track_inprogress(),
+            _Timed(self._figures.asks, self._party, operation.name),
+        ):
             return await self._bus.ask(operation, request, lane=lane, within=within)
 
     def answer(self, operation: Operation[RequestT, ReplyT], handler: Callable[[RequestT], Awaitable[ReplyT]]) -> None:
         async def timed(request: RequestT) -> ReplyT:
-            with _Timed(self._figures.answers, operation.name):
+            with (
+                span(operation.name, kind="server", parent=bound_traceparent()),
+                _Timed(self._figures.answers, operation.name),
+            ):
                 return await handler(request)
 
         self._bus.answer(operation, timed)
@@ -58,7 +66,11 @@ class ObservedBus:
     def subscribe(self, topic: str, handler: EventHandler, *, concurrency: int = 16) -> None:
         async def timed(item: Item) -> None:
             self._ages.observe(max(0.0, (datetime.now(UTC) - item.time).total_seconds()))
-            with self._handling.track_inprogress(), _Timed(self._figures.events, self._party, item.type):
+            with (
+                span(f"{self._party} {item.type}", kind="consumer", parent=item.traceparent),
+                self._handling.track_inprogress(),
+                _Timed(self._figures.events, self._party, item.type),
+            ):
                 await handler(item)
 
         self._bus.subscribe(topic, timed, concurrency=concurrency)
