@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import asyncpg
 from sqlalchemy import URL, make_url
 
 from deploy.backup.archive import CHUNK_BYTES
@@ -29,6 +30,15 @@ _MAX_PACKET_BYTES: Final = 1 << 50
 _SAY_EVERY: Final = 1_000
 _OWN: Final = frozenset({"keys", "lost+found"})
 """What may lie in an empty home: the secrets that were brought there, and what file systems make."""
+
+_FIRST_ROWS: Final = {
+    "signing": "issued_certificates",
+    "registry": "systems",
+    "routing": "documents",
+    "delivery": "notifications",
+    "audit": "leaves",
+}
+"""Tables that get rows once a node is used."""
 
 _EMPTY_SCHEMA: Final = """
 DO $$ DECLARE one record; BEGIN
@@ -135,9 +145,8 @@ async def restore_distributed(source: Path, site: Site, *, force: bool, notice: 
             f"{site.key_file} đã có. / There is a key file already.",
             remedy="Dời nó đi, hoặc thêm --force. / Move it away, or add --force.",
         )
-    if force:
-        for service, url in site.databases.items():
-            await _empty(service, url)
+    for service, url in site.databases.items():
+        await _empty(service, url)
     small = await _restore(backup, site.databases, site.blobs, notice)
     if site.key_file.exists():
         site.key_file.replace(site.key_file.with_name(f"{site.key_file.name}.{_stamp()}"))
@@ -272,7 +281,7 @@ async def _check_empty(service: str, url: URL, *, force: bool) -> None:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user"
             " AND pid <> pg_backend_pid()"
         )
-        tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = $1", service)
+        used = await _is_used(connection, service)
         schema = await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = $1", service)
     finally:
         await connection.close()
@@ -286,12 +295,21 @@ async def _check_empty(service: str, url: URL, *, force: bool) -> None:
             f"{service} đang chạy: {others} kết nối. / {service} is running: {others} connections.",
             remedy="Dừng mọi tiến trình trước. / Stop every process first.",
         )
-    if tables and not force:
+    if used and not force:
         raise NodeError(
             f"Lược đồ {service} không trống. / The schema {service} is not empty.",
             remedy="Dùng cơ sở dữ liệu trống, hoặc thêm --force để xóa các bảng cũ. / "
             "Use an empty database, or have the old tables dropped with --force.",
         )
+
+
+async def _is_used(connection: asyncpg.Connection, service: str) -> bool:
+    """Tell whether a schema holds more than what `axis db upgrade` makes."""
+    table = _FIRST_ROWS[service]
+    if await connection.fetchval("SELECT to_regclass($1)", f"{service}.{table}") is None:
+        return False
+    found: bool = await connection.fetchval(f"SELECT EXISTS (SELECT FROM {service}.{table})")  # noqa: S608 - ours
+    return found
 
 
 async def _empty(service: str, url: URL) -> None:

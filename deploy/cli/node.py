@@ -1,6 +1,7 @@
 """`axis init`, `run`, `db upgrade` and `doctor`: a node on this machine, from its folder alone."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -92,11 +93,11 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """
     Kiểm tra mọi thứ nút cần và chỉ cách sửa. / Check everything the node needs and say how to mend it.
     """
-    from deploy.embedded.doctor import run_doctor  # noqa: PLC0415  (loads every service)
+    from deploy.doctor import run_doctor  # noqa: PLC0415  (loads every service)
 
     findings = run_doctor(place_of(context).home)
     if as_json:
-        print_json([{"ok": one.ok, "what": one.what, "remedy": one.remedy} for one in findings])
+        print_json([asdict(one) for one in findings])
     else:
         rows = [("✓" if one.ok else "✗", one.what, "" if one.ok else one.remedy) for one in findings]
         terminal.print(table("", ("", "Mục / What", "Cách sửa / Remedy"), rows))
