@@ -1,7 +1,6 @@
 """What audit can do: append events, sign heads, prove."""
 
-import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -21,7 +20,8 @@ from services.audit.domain import (
 from services.audit.errors import NotFound, RequestInvalid
 from services.audit.repository import Repository, SignedHead
 from shared.contracts.audit import Consistency, Inclusion, TreeHead
-from shared.errors import AxisError, Unavailable
+from shared.errors import AxisError
+from shared.groups import Group
 from shared.messaging.port import DEFAULT_DEADLINE
 from shared.outbox import MessagingFigures, Store
 from shared.telemetry import get_logger
@@ -56,18 +56,10 @@ async def look(store: Store, figures: Figures) -> None:
     await MessagingFigures(store, figures).look()
 
 
-@dataclass
-class _Waiting:
-    leaf: Leaf
-    done: asyncio.Future[None]
-
-
 class Sequencer:
     """
-    Appends leaves, those that come together in one transaction.
-
-    Whoever gets the turn takes along everything that has come meanwhile; no timer, no task of its own. Across processes
-    an advisory lock gives one turn at a time.
+    Appends leaves, those that come together in one transaction. Across processes an advisory lock gives one turn at a
+    time.
 
     Args:
         store: The service's database.
@@ -75,8 +67,7 @@ class Sequencer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._turn = asyncio.Lock()
-        self._pending: list[_Waiting] = []
+        self._group = Group(self._write, most=MAX_BATCH)
 
     async def append(self, leaf: Leaf) -> None:
         """
@@ -85,29 +76,9 @@ class Sequencer:
         Raises:
             Unavailable: It is not known to be durable; append it again.
         """
-        waiting = _Waiting(leaf, asyncio.get_running_loop().create_future())
-        self._pending.append(waiting)
-        async with self._turn:
-            while not waiting.done.done():
-                batch, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
-                await self._commit_for(batch)
-        await waiting.done
+        await self._group.do(leaf)
 
-    async def _commit_for(self, batch: list[_Waiting]) -> None:
-        try:
-            await self._write([waiting.leaf for waiting in batch])
-        except Exception as error:  # noqa: BLE001 - each of them hears it and comes again by itself
-            _fail(batch, error)
-        except BaseException:
-            # Whose turn it was dies here; the others must not wait for ever.
-            _fail(batch, Unavailable("the batch was cut off"))
-            raise
-        else:
-            for waiting in batch:
-                if not waiting.done.done():
-                    waiting.done.set_result(None)
-
-    async def _write(self, batch: list[Leaf]) -> None:
+    async def _write(self, batch: Sequence[Leaf]) -> Sequence[None]:
         distinct = {leaf.event_id: leaf for leaf in batch}
         async with self._store.begin() as uow:
             repository = Repository(uow.connection)
@@ -115,20 +86,14 @@ class Sequencer:
             known = await repository.find_known(distinct)
             fresh = [leaf for event_id, leaf in distinct.items() if event_id not in known]
             if not fresh:
-                return
+                return [None] * len(batch)
             size = await repository.read_size()
             hashes = await repository.read_hashes(places(Span(0, size)))
             completed = [place for n, leaf in enumerate(fresh, size) for place in grow(n, leaf.hash, hashes)]
             now = self._store.clock.now()
             await repository.append(size, fresh, [(place, hashes[place]) for place in completed], now)
             await uow.commit()
-
-
-def _fail(batch: list[_Waiting], error: Exception) -> None:
-    for waiting in batch:
-        if not waiting.done.done():
-            waiting.done.set_exception(error)
-            waiting.done.exception()  # whoever was cancelled meanwhile does not come to hear it
+        return [None] * len(batch)
 
 
 class Notary:
