@@ -1,6 +1,8 @@
 """The development key store."""
 
 import json
+import os
+import stat
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from services.signing.domain.keys import Role
 from services.signing.errors import DevelopmentModeWarning, KeyStoreUnusable
+from services.signing.repository import key_file
 from services.signing.repository.key_file import KeyFile, create_key_file, open_key_file, rotate_key
 from shared.certificates import find_path
 from shared.testing.pki import MOMENT
@@ -143,3 +146,21 @@ def test_a_new_key_signs_and_the_one_before_it_stays_published(files: tuple[Path
 def test_the_authoritys_key_is_not_rotated(files: tuple[Path, Path]) -> None:
     with pytest.raises(ValueError, match="not rotated"):
         rotate_key(*files, Role.AUTHORITY, public_url=URL, now=MOMENT)
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "account", "good"),
+    [
+        (0o440, 0, 10001, True),  # as Kubernetes mounts a secret
+        (0o444, 0, 10001, False),
+        (0o460, 0, 10001, False),
+        (0o440, 10001, 10001, False),
+        (0o440, 10002, 10001, False),
+        (0o440, 0, 0, False),
+    ],
+)
+def test_a_secret_that_an_orchestrator_mounts_may_be_read_by_our_group(
+    mode: int, owner: int, account: int, good: bool
+) -> None:
+    status = os.stat_result((stat.S_IFREG | mode, 0, 0, 1, owner, 10001, 0, 0, 0, 0))
+    assert key_file._is_handed_to_us(status, account=account) is good
