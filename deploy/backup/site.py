@@ -119,7 +119,7 @@ def read_settings(kind: type[SettingsT], home: Home | None) -> SettingsT:
     Raises:
         NodeError: One is missing or wrong.
     """
-    process = kind.__module__.split(".")[1]
+    process = kind.__module__.split(".")[-2]
     try:
         return kind(**Given(process, home).values())
     except ValidationError as error:

@@ -37,6 +37,7 @@ class Subject:
         authority: PEM file of who vouches for that address, beside those the machine knows.
         certificates: PEM files of the proxy.
         is_private: The database is the node's own, on this machine.
+        is_stopped: Known not to run, so that nothing can drain.
         missing: What could not be found out, and the remedy.
     """
 
@@ -53,6 +54,7 @@ class Subject:
     authority: Path | None = None
     certificates: tuple[Path, ...] = ()
     is_private: bool = False
+    is_stopped: bool = False
     missing: tuple[NodeError, ...] = field(default=())
 
 
@@ -68,9 +70,11 @@ async def embedded_subject(home: Home) -> AsyncIterator[Subject]:
     postgres = PrivatePostgres(home.postgres)
     missing: list[NodeError] = []
     databases: dict[str, str] = {}
+    is_stopped = False
     try:
         if find_seat(home.postgres) is not None:
-            if not _is_used(home.postgres):
+            is_stopped = not _is_used(home.postgres)
+            if is_stopped:
                 await postgres.start()
             databases = {service: postgres.dsn(service) for service in SERVICES}
     except NodeError as error:
@@ -88,6 +92,7 @@ async def embedded_subject(home: Home) -> AsyncIterator[Subject]:
             writers=_writers(home, home.blobs, home.root),
             door=f"http://{config.host}:{config.port}",
             is_private=True,
+            is_stopped=is_stopped,
             missing=tuple(missing),
         )
     finally:
