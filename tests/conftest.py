@@ -104,7 +104,7 @@ def vhost(rabbit: PrivateRabbit) -> Iterator[str]:
     A virtual host with the product's topology for one test: `rabbit.url("routing", vhost)`.
     """
     name = f"test-{next(_vhosts)}"
-    run_apart(lambda: rabbit.add_vhost(name, AXIS))
+    run_apart(lambda: rabbit.add_vhosts([name], AXIS))
     yield name
     run_apart(lambda: rabbit.remove_vhost(name))
 

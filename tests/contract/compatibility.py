@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,25 +98,36 @@ def project(value: Any, schema: Any, root: Any) -> Any:
     """
     Drop what a schema does not know, as a process of its release would.
     """
+    return _walk(value, schema, root, lambda known: known)
+
+
+def widen(value: Any, schema: Any, root: Any) -> Any:
+    """
+    Add to every object what nobody knows yet, as a process of a later release would.
+    """
+    return _walk(value, schema, root, lambda known: {**known, "of_a_later_release": {"anything": [1, None]}})
+
+
+def _walk(value: Any, schema: Any, root: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
     schema = _resolved(schema, root)
+    if "anyOf" in schema:
+        kind = "array" if isinstance(value, list) else "object"
+        choices = [_resolved(choice, root) for choice in schema["anyOf"]]
+        schema = next((choice for choice in choices if choice.get("type") == kind), schema)
     if isinstance(value, list):
         if "prefixItems" in schema:
-            return [project(one, of, root) for one, of in zip(value, schema["prefixItems"], strict=False)]
-        return [project(one, schema.get("items", {}), root) for one in value]
+            return [_walk(one, of, root, change) for one, of in zip(value, schema["prefixItems"], strict=False)]
+        return [_walk(one, schema.get("items", {}), root, change) for one in value]
     if not isinstance(value, dict):
         return value
-    for choice in schema.get("anyOf", ()):
-        chosen = _resolved(choice, root)
-        if chosen.get("type") == "object":
-            return project(value, chosen, root)
     if "properties" not in schema:
+        # A dictionary under names of its own: only what it holds may have a form that we know.
         of = schema.get("additionalProperties")
-        return {name: project(one, of, root) for name, one in value.items()} if isinstance(of, dict) else value
-    return {
-        name: project(one, schema["properties"][name], root)
-        for name, one in value.items()
-        if name in schema["properties"]
-    }
+        return {name: _walk(one, of, root, change) for name, one in value.items()} if isinstance(of, dict) else value
+    properties = schema["properties"]
+    return change(
+        {name: _walk(one, properties[name], root, change) for name, one in value.items() if name in properties}
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 from deploy.distributed.broker.node import BrokerNode
@@ -120,12 +121,16 @@ class PrivateRabbit:
         """
         return await self._node.control(*arguments)
 
-    async def add_vhost(self, vhost: str, topology: Topology) -> None:
+    async def add_vhosts(self, vhosts: Sequence[str], topology: Topology) -> None:
         """
-        Make a virtual host with a topology of its own; its users are made where they are missing.
+        Make virtual hosts with a topology of their own; its users are made where they are missing.
         """
         hashes = {name: hash_password(self.password(name)) for name in [*topology.parties, ADMIN]}
-        await self._node.load(topology.definitions(hashes, vhost=vhost))
+        merged: dict[str, list[Any]] = {}
+        for vhost in vhosts:
+            for kind, entries in topology.definitions(hashes, vhost=vhost).items():
+                merged.setdefault(kind, []).extend(entries)
+        await self._node.load(merged)
 
     async def remove_vhost(self, vhost: str) -> None:
         """

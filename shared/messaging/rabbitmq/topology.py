@@ -148,6 +148,14 @@ class Topology:
                 found.append(Exchange(hints_exchange(party.name), "fanout"))
         return found
 
+    def exchanges_of(self, name: str) -> list[str]:
+        """
+        The exchanges a party writes to or binds its queues to.
+        """
+        rights = self.rights(name)
+        patterns = re.compile(rights.write), re.compile(rights.read)
+        return [exchange.name for exchange in self.exchanges() if any(p.match(exchange.name) for p in patterns)]
+
     def ask_queues(self, name: str) -> list[Queue]:
         """
         The two transient queues of a service: asks end by their deadlines anyway, so none survives the broker.

@@ -1,0 +1,54 @@
+"""An answer as it travels: a result, a refusal with its own code and words, or a defect."""
+
+import json
+from typing import Any
+
+from shared.contracts.base import Contract, Operation
+from shared.errors import FieldError, Rejected, RejectedElsewhere, Unavailable, UnavailableElsewhere
+
+
+def write_result(reply: Contract) -> str:
+    """
+    Write what was asked for.
+    """
+    return json.dumps({"result": reply.model_dump_json()})
+
+
+def write_problem(error: Rejected | Unavailable) -> str:
+    """
+    Write a refusal, or that trying again may help.
+    """
+    problem: dict[str, Any] = {"code": error.problem_code, "detail": error.detail}
+    if isinstance(error, Rejected):
+        problem |= {"kind": "rejected", "errors": [entry.model_dump() for entry in error.errors]}
+    else:
+        problem |= {"kind": "unavailable", "retry_after": error.retry_after}
+    return json.dumps({"problem": problem}, ensure_ascii=False)
+
+
+def write_defect(operation: str) -> str:
+    """
+    Write that something broke; its words stay in the log of whoever it broke at.
+    """
+    return json.dumps({"defect": operation})
+
+
+def read_answer(operation: Operation[Any, Any], text: str) -> Any:
+    """
+    Give the result, or raise as if the other side were here.
+
+    Raises:
+        Rejected: The other side refused.
+        Unavailable: The other side could not.
+        RuntimeError: The other side met a defect.
+    """
+    answer = json.loads(text)
+    if "result" in answer:
+        return operation.reply.model_validate_json(answer["result"])
+    problem = answer.get("problem")
+    if problem is None:
+        raise RuntimeError(f"{operation.name} met a defect")
+    if problem["kind"] == "rejected":
+        errors = [FieldError.model_validate(entry) for entry in problem["errors"]]
+        raise RejectedElsewhere(problem["code"], problem["detail"], errors=errors)
+    raise UnavailableElsewhere(problem["code"], problem["detail"], retry_after=problem["retry_after"])
