@@ -13,7 +13,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench.deployments import Deployment, DidNotStartError, embedded, scratch
+from bench.deployments import Deployment, DidNotStartError, distributed, embedded, scratch
 from bench.driver import MeasurementFailedError
 from bench.fanout import measure_fanout
 from bench.full import measure_full
@@ -25,7 +25,10 @@ from bench.stage import set_stage
 from deploy.embedded.errors import NodeError
 from shared.client import ClientError
 
-_DEPLOYMENTS: Final[dict[str, Callable[[], AbstractAsyncContextManager[Deployment]]]] = {"embedded": embedded}
+_DEPLOYMENTS: Final[dict[str, Callable[[], AbstractAsyncContextManager[Deployment]]]] = {
+    "embedded": embedded,
+    "distributed": distributed,
+}
 _MEASURES: Final[dict[str, Callable[[Bench], Awaitable[None]]]] = {
     "product": measure_product,
     "full": measure_full,

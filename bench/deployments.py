@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import httpx
 
 from bench.machine import ROOT
 from bench.processes import Meter, command_of, program_of
+from deploy.distributed.folder import Folder
 from deploy.embedded.home import Home, init_home
 from deploy.embedded.postgres import PrivatePostgres
 
@@ -33,6 +35,7 @@ UNLIMITED: Final = {
 """What the deployment is told otherwise than by default, so that it is measured and not its limits."""
 
 START_SECONDS: Final = 120.0
+DISTRIBUTED_START_SECONDS: Final = 200.0
 STOP_SECONDS: Final = 60.0
 _PORTS: Final = range(20_000, 32_000)
 """Below the kernel's own range, from which outgoing connections would now and then take one (ip(7))."""
@@ -144,6 +147,95 @@ async def embedded() -> AsyncIterator[Embedded]:
     """
     with scratch("axis-bench-") as folder:
         node = Embedded(folder / "node")
+        try:
+            await node.start()
+            yield node
+        finally:
+            await asyncio.shield(node.stop())
+
+
+class Distributed:
+    """
+    `make up`: every process by itself, two copies of nearly each, on RabbitMQ and PostgreSQL, behind a proxy.
+
+    Args:
+        folder: Where it lives.
+    """
+
+    name = "distributed"
+
+    def __init__(self, folder: Path) -> None:
+        port, admin_port = free_ports(2)
+        self.url = f"https://127.0.0.1:{port}"
+        init_home(folder, node_id="H43", port=port, admin_port=admin_port, public_url=self.url)
+        self._folder = Folder(folder)
+        self._process: asyncio.subprocess.Process | None = None
+        self._log = folder.with_name(f"{folder.name}.log")
+        self._names: dict[int, str] = {}
+        self.ca_file: str | None = str(self._folder.authority)
+        self.admin_credential = self._folder.home.admin_credential
+        self.systems = self._folder.home.systems
+        self.meter = Meter(self._roots, self._role, {"routing": "sandbox workers"})
+
+    def database(self, service: str) -> str:
+        """
+        Address of its database for asyncpg; one server serves all services.
+        """
+        del service
+        return PrivatePostgres(self._folder.home.postgres).dsn("postgres", driver="postgresql")
+
+    async def start(self) -> None:
+        """
+        Start it and wait until it is ready.
+
+        Raises:
+            DidNotStartError: It is not.
+        """
+        words = ["-m", "deploy.cli", "--home", str(self._folder.root), "supervise", "--passing"]
+        self._process = await start_process(words, self._log, UNLIMITED)
+        end = time.monotonic() + DISTRIBUTED_START_SECONDS
+        note = None
+        while self._process.returncode is None and time.monotonic() < end:
+            note = self._folder.read_note()
+            if note is not None and note.phase == "ready":
+                return
+            await asyncio.sleep(0.2)
+        raise DidNotStartError(f"{note.step} {note.problem} {note.remedy}" if note else "the supervisor said nothing")
+
+    async def stop(self) -> None:
+        """
+        End it and delete its data.
+        """
+        if self._process is not None:
+            await end_process(self._process)
+
+    def _roots(self) -> list[int]:
+        assert self._process is not None
+        note = self._folder.read_note()
+        processes = note.processes if note is not None else ()
+        self._names |= {one.pid: one.name for one in processes if one.pid is not None}
+        return [self._process.pid, *self._names]
+
+    def _role(self, pid: int) -> str:
+        program = program_of(pid)
+        for begin, role in (("postgres", "PostgreSQL"), ("nginx", "proxy")):
+            if program.startswith(begin):
+                return role
+        if pid in self._names and self._names[pid] != "rabbitmq":
+            return self._names[pid]
+        command = command_of(pid)
+        if "shared.sandbox" in command:
+            return "sandbox workers"
+        return "supervisor" if "supervise" in command else "RabbitMQ"
+
+
+@asynccontextmanager
+async def distributed() -> AsyncIterator[Distributed]:
+    """
+    A deployment of many processes for the length of a block.
+    """
+    with scratch("axis-bench-") as folder:
+        node = Distributed(folder / "node")
         try:
             await node.start()
             yield node

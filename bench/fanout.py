@@ -5,6 +5,7 @@ import io
 import json
 import time
 from datetime import UTC, date, datetime
+from itertools import count
 from statistics import median
 from typing import Final
 
@@ -52,21 +53,17 @@ async def measure_fanout(bench: Bench) -> None:
     seal = Seal(credential.seal_key(), tuple(credential.seal_certificates()))
     address = Address(bench.deployment.url, bench.deployment.ca_file)
     sender = System(address, credential)
-    number = 0
+    numbers = count(1)
     for size in sizes:
-        rates = []
-        used = 0.0
         times = _TIMES.get(size, 1)
-        for _ in range(times):
-            number += 1
-            packet = await asyncio.to_thread(circular, f"9{number:06d}", size, seal)
-            # Long preparations outlive a token.
-            await sender.sign_in()
-            await until_quiet(bench.deployment.meter)
-            before = bench.deployment.meter.read()
-            rates.append(size / await _send(sender, packet, size))
-            await until_quiet(bench.deployment.meter)
-            used += bench.deployment.meter.read().since(before).total_cpu_seconds
+        packets = [await asyncio.to_thread(circular, f"9{next(numbers):06d}", size, seal) for _ in range(times)]
+        # Preparing a large one may outlive a token.
+        await sender.sign_in()
+        await until_quiet(bench.deployment.meter)
+        before = bench.deployment.meter.read()
+        rates = [size / await _send(sender, packet, size) for packet in packets]
+        await until_quiet(bench.deployment.meter)
+        used = bench.deployment.meter.read().since(before).total_cpu_seconds
         bench.put(5, f"{size:,} addressees, deliveries/s until all are available", median(rates))
         bench.put(5, f"{size:,} addressees, CPU core-ms per delivery", 1000 * used / (size * times), digits=2)
     sender.pool.close()

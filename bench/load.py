@@ -75,8 +75,6 @@ class Outcome(BaseModel):
 
     Attributes:
         documents: Accepted, fetched and acknowledged by all their addressees.
-        in_time: Of these, before sending ended; the rate is made from them.
-        seconds: Time of sending.
         until_last: Time until the last acknowledgement.
         refused: Answers 429 and 503; the document was sent again (closed) or dropped (open).
         packet_bytes: Size of one packet.
@@ -89,8 +87,6 @@ class Outcome(BaseModel):
     """
 
     documents: int
-    in_time: int
-    seconds: float
     until_last: float
     refused: int
     packet_bytes: int
@@ -163,7 +159,6 @@ class Play:
         sending = asyncio.ensure_future(self._send_all(begun))
         try:
             await self._unless_failed(sending, receiving)
-            ended = time.perf_counter()
             await self._unless_failed(asyncio.ensure_future(self._wait_for_the_last()), receiving)
         finally:
             for task in (sending, *receiving):
@@ -174,9 +169,7 @@ class Play:
         seen = self._documents.values()
         return Outcome(
             documents=len(self._done),
-            in_time=sum(at <= ended for at, _ in self._done),
-            seconds=ended - begun,
-            until_last=max((at for at, _ in self._done), default=ended) - begun,
+            until_last=max((at for at, _ in self._done), default=begun) - begun,
             refused=self._refused,
             packet_bytes=self._packets[0].size,
             bytes_in=self._bytes_in,
