@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 import rfc8785
-from pydantic import Field
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from shared.contracts.base import Contract, Health, Hint, Moment, Nothing, Operation
 from shared.contracts.registry.terms import Role, SystemStatus
@@ -101,6 +101,9 @@ class ReadChanges(Contract):
     limit: int = Field(default=500, ge=1, le=500)
 
 
+_ITEMS = ("agencies", "systems")
+
+
 class Changes(Contract):
     """
     A page of the register, signed.
@@ -119,12 +122,22 @@ class Changes(Contract):
     agencies: tuple[AgencyEntry, ...]
     systems: tuple[SystemEntry, ...]
     statement: str = ""
+    _came_as: dict[str, Any] | None = PrivateAttr(default=None)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_what_came(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Another release may have signed fields that this one does not know, or has not known some of ours."""
+        made = validate(data)
+        if isinstance(data, dict) and all(isinstance(one, dict) for name in _ITEMS for one in data.get(name, ())):
+            made._came_as = {name: data[name] for name in _ITEMS}  # noqa: SLF001 - its own
+        return made
 
     def items_sha256(self) -> str:
         """
-        Digest what the page carries. Takes milliseconds for a full one, so it belongs off the event loop.
+        Digest what the page carries, as it came. Takes milliseconds for a full one, so it belongs off the event loop.
         """
-        items = self.model_dump(mode="json", include={"agencies", "systems"})
+        items = self._came_as or self.model_dump(mode="json", include=set(_ITEMS))
         return hashlib.sha256(rfc8785.dumps(items)).hexdigest()
 
 

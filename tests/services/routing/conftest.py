@@ -61,7 +61,7 @@ from shared.contracts.signing import (
 )
 from shared.errors import Rejected, Unavailable
 from shared.identifiers import Uuid7Source, agency_key
-from shared.messaging import Item
+from shared.messaging import Bus, Item
 from shared.messaging.inprocess import InProcessBus, InProcessParty
 from shared.messaging.port import EVERY_TOPIC
 from shared.sandbox import Sandbox
@@ -70,6 +70,7 @@ from shared.testing.packets import a_packet
 from shared.testing.pki import MOMENT, Signer, a_certificate_request, a_p256_key
 from shared.testing.postgres import SampleDatabase
 from shared.xmldsig import sign_parts
+from tests.services.routing.releases import Copies
 
 RequestT = TypeVar("RequestT", bound=Contract)
 ReplyT = TypeVar("ReplyT", bound=Contract)
@@ -114,7 +115,7 @@ class Register:
     Stands in for the registry: signed pages and tokens, changed by the test.
     """
 
-    party: InProcessParty
+    party: Bus
     clock: HandClock
     new_id: Uuid7Source
     version: int = 0
@@ -122,6 +123,7 @@ class Register:
     systems: dict[str, tuple[int, SystemEntry]] = field(default_factory=dict)
     reads: int = 0
     is_down: bool = False
+    says: Callable[[dict[str, Any]], dict[str, Any]] = lambda items: items
     _tokens: dict[tuple[str, str, tuple[str, ...] | None], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -160,6 +162,7 @@ class Register:
             "agencies": [e.model_dump(mode="json") for e in agencies],
             "systems": [e.model_dump(mode="json") for e in systems],
         }
+        items = self.says(items)
         claims = {
             "after": request.after,
             "version": last,
@@ -380,8 +383,20 @@ def _signing_settings(folder: Path, url: str) -> SigningSettings:
     )
 
 
+def as_is(bus: Bus) -> Bus:
+    return bus
+
+
 async def _make_house(
-    database: SampleDatabase, signing_keys: Path, folder: Path, *, running: bool, **settings: Any
+    database: SampleDatabase,
+    signing_keys: Path,
+    folder: Path,
+    *,
+    running: bool,
+    signing_speaks: Callable[[Bus], Bus] = as_is,
+    registry_speaks: Callable[[Bus], Bus] = as_is,
+    routing_speaks: Sequence[Callable[[Bus], Bus]] = (as_is,),
+    **settings: Any,
 ) -> AsyncIterator[House]:
     clock = HandClock()
     new_id = Uuid7Source(clock)
@@ -392,7 +407,10 @@ async def _make_house(
     shutil.copytree(signing_keys, keys)
     with pytest.warns(DevelopmentModeWarning):
         signing_service = signing.create_app(
-            _signing_settings(keys, database.url("signing")), bus=bus.party("signing"), clock=clock, new_id=new_id
+            _signing_settings(keys, database.url("signing")),
+            bus=signing_speaks(bus.party("signing")),
+            clock=clock,
+            new_id=new_id,
         )
     mine = Settings(database_url=database.url("routing"), public_url=URL, node_id=NODE, **settings)
     sandbox = Sandbox(SANDBOX_JOBS, in_process=True)
@@ -403,14 +421,15 @@ async def _make_house(
         "clock": clock,
         "new_id": new_id,
     }
-    routing = create_app(mine, **parts)
+    shared_by_copies = Copies(bus.party("routing"))
+    copies = [create_app(mine, **{**parts, "bus": speaks(shared_by_copies.one())}) for speaks in routing_speaks]
     context = create_context(mine, **parts)
     house = House(
         database=database,
         clock=clock,
         bus=bus,
         outside=bus.party("gateway"),
-        register=Register(bus.party("registry"), clock, new_id),
+        register=Register(registry_speaks(bus.party("registry")), clock, new_id),
         blobs=blobs,
         context=context,
     )
@@ -434,10 +453,11 @@ async def _make_house(
     try:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(signing_service)
-            if running:
-                await stack.enter_async_context(routing)
-            else:
-                stack.push_async_callback(routing.stop)
+            for routing in copies:
+                if running:
+                    await stack.enter_async_context(routing)
+                else:
+                    stack.push_async_callback(routing.stop)
             # Before the services: what is being handled gives its connection back before the pools close.
             stack.push_async_callback(bus.close)
             yield house
