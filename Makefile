@@ -44,6 +44,26 @@ run: $(VENV)/.runtime  ## start a node that stays, with an echo agency; Ctrl-C s
 	@$(BIN)/axis init --json > /dev/null
 	@$(BIN)/axis run --echo
 
+.PHONY: servers
+servers:
+	@deploy/machine/servers.sh
+
+.PHONY: up
+up: $(VENV)/.runtime servers  ## start every process on RabbitMQ and PostgreSQL behind a proxy, and leave them running
+	@$(BIN)/axis distributed up
+
+.PHONY: down
+down: $(VENV)/.runtime  ## stop what `make up` started, in order; the data stay
+	@$(BIN)/axis distributed down
+
+.PHONY: status
+status: $(VENV)/.runtime  ## list the processes that `make up` started
+	@$(BIN)/axis distributed status
+
+.PHONY: demo-distributed
+demo-distributed: $(VENV)/.runtime servers  ## play the demo on many processes in a temporary folder, and end
+	@$(BIN)/python -m deploy.demo --distributed
+
 .PHONY: check
 check: $(VENV)/.dev  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check -q $(CODE) || { echo "Run: $(BIN)/ruff format $(CODE)" >&2; exit 1; }

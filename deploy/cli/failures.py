@@ -105,7 +105,7 @@ def _explain_silence(silence: NodeUnreachable) -> None:
     _say("Nút không trả lời", "The node does not answer", f"{silence.url}: {silence.reason}")
     if urlsplit(silence.url).hostname in _LOOPBACK:
         _remedy(
-            "Nút chưa chạy? Khởi động: `axis run` hoặc `make run`. / Is it running? Start it: `axis run` or `make run`."
+            "Nút chưa chạy? Khởi động: `axis run` hoặc `make up`. / Is it running? Start it: `axis run` or `make up`."
         )
     else:
         _remedy("Kiểm tra đường truyền và địa chỉ, rồi thử lại. / Check line and address, then try again.")

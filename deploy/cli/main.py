@@ -11,7 +11,20 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli import agencies, failed, journey, mailbox, node, packets, queues, register, registrations, systems
+from deploy.cli import (
+    agencies,
+    backup,
+    distributed,
+    failed,
+    journey,
+    mailbox,
+    node,
+    packets,
+    queues,
+    register,
+    registrations,
+    systems,
+)
 from deploy.cli.connections import example, place_of
 from deploy.cli.errors import ExitCode
 from deploy.cli.failures import AxisGroup
@@ -48,6 +61,8 @@ def axis(
 
 
 node.add_commands(app)
+backup.add_commands(app)
+distributed.add_commands(app)
 app.add_typer(agencies.app, name="agencies")
 app.add_typer(registrations.app, name="registrations")
 app.add_typer(systems.app, name="systems")

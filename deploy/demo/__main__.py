@@ -1,13 +1,15 @@
-"""The play from curtain to curtain: `python -m deploy.demo`."""
+"""The play from curtain to curtain: `python -m deploy.demo`, with `--distributed` on many processes."""
 
+import asyncio
 import logging
+import os
 import shutil
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,8 +20,10 @@ from rich.table import Table
 
 from deploy.cli.journey import lines_of
 from deploy.demo import acts
-from deploy.demo.cast import COMMUNE, Cast, hire, import_agencies, open_cast
+from deploy.demo.cast import COMMUNE, PROVINCE, Cast, RunningNode, hire, import_agencies, open_cast
 from deploy.demo.ledger import Ledger
+from deploy.distributed.control import down, up
+from deploy.distributed.folder import Folder, Note
 from deploy.embedded.errors import NodeError
 from deploy.embedded.home import Home, init_home
 from deploy.embedded.node import Node
@@ -70,25 +74,65 @@ class Stage:
             return await work
 
 
-async def play(console: Console, folder: Path) -> int:
+Host = Callable[[Stage, Path], AbstractAsyncContextManager[RunningNode]]
+"""Lends a node that runs in a folder, and leaves nothing of it."""
+
+
+async def play(console: Console, folder: Path, host: Host) -> int:
     """
-    Play everything in a folder of its own.
+    Play everything on a node in a folder of its own.
 
     Returns:
         0 when everything was as designed.
     """
-    stage, ledger, home = Stage(console), Ledger(), Home(folder)
-    init_home(folder, node_id="H43", port=0, admin_port=0)
-    node = Node(home, passing=True)
-    await stage.play("Khởi động nút H43: PostgreSQL, bus, các dịch vụ", "Start node H43", node.start())
-    try:
+    stage, ledger = Stage(console), Ledger()
+    async with host(stage, folder) as node:
         cast = await open_cast(node)
         try:
             return await _play_acts(stage, ledger, cast)
         finally:
             await cast.close()
+
+
+@asynccontextmanager
+async def embedded(stage: Stage, folder: Path) -> AsyncIterator[RunningNode]:
+    """
+    Lend a node in this process.
+    """
+    home = Home(folder)
+    init_home(folder, node_id=PROVINCE, port=0, admin_port=0)
+    node = Node(home, passing=True)
+    await stage.play("Khởi động nút H43: PostgreSQL, bus, các dịch vụ", "Start node H43", node.start())
+    try:
+        yield RunningNode(node.config.public_url, home.admin_credential, home.systems)
     finally:
         await stage.play("Dừng nút, dọn sạch", "Stop the node and clean up", node.stop())
+
+
+@asynccontextmanager
+async def distributed(stage: Stage, folder: Path) -> AsyncIterator[RunningNode]:
+    """
+    Lend a node of many processes behind a reverse proxy.
+    """
+    place = Folder(folder)
+
+    def quietly(_: Note) -> None: ...
+
+    try:
+        note = await stage.play(
+            "Khởi động nút H43: PostgreSQL, RabbitMQ, 11 tiến trình, proxy",
+            "Start node H43 as 11 processes",
+            asyncio.to_thread(up, folder, quietly, node_id=PROVINCE, passing=True),
+        )
+        # What every client here, and the one in a process of its own, trusts to reach the proxy.
+        os.environ["SSL_CERT_FILE"] = str(place.authority)
+        yield RunningNode(note.url, place.home.admin_credential, place.home.systems)
+    finally:
+        await stage.play(
+            "Dừng mọi tiến trình, dọn sạch",
+            "Stop every process and clean up",
+            asyncio.to_thread(down, folder, quietly),
+        )
 
 
 async def _play_acts(stage: Stage, ledger: Ledger, cast: Cast) -> int:
@@ -101,7 +145,7 @@ async def _play_acts(stage: Stage, ledger: Ledger, cast: Cast) -> int:
         f"{count['central']} ministries, {count['province']} province with {count['department']} departments, "
         f"{count['district']} districts, {count['commune']} communes",
     )
-    await stage.play("Cấp khóa, chứng thư số, thông tin kết nối", "Keys, certificates, credentials", _hire(cast))
+    await stage.play("Cấp khóa, chứng thư số, thông tin kết nối", "Keys, certificates, credentials", hire(cast))
     sent = await stage.play(
         "1. Xã gửi văn bản đã ký tới huyện, sở, tỉnh, bộ",
         "A commune sends a sealed document to four levels",
@@ -156,10 +200,6 @@ async def _show_journey(console: Console, cast: Cast, sent: SentDocument) -> Non
     console.print()
 
 
-async def _hire(cast: Cast) -> None:
-    await hire(cast, cast.node.home)
-
-
 def _table(ledger: Ledger) -> Table:
     table = Table(title="Kết quả / Result", title_justify="left", show_header=False)
     table.add_column()
@@ -193,9 +233,10 @@ def main() -> int:
     warnings.simplefilter("ignore")
     configure_logs(level=logging.getLevelName(logging.CRITICAL))
     console = Console(highlight=False)
+    host = distributed if sys.argv[1:] == ["--distributed"] else embedded
     folder = Path(tempfile.mkdtemp(prefix="axis-demo-"))
     try:
-        return uvloop.run(play(console, folder))
+        return uvloop.run(play(console, folder, host))
     except (NodeError, ClientError) as error:
         console.print(f"[red]✘ {error}[/]")
         return 1

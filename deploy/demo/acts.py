@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from shared.xmldsig import check_signature
 
 ORDINARY_DOCUMENTS: Final = 200
 AT_ONCE: Final = 8
-PATIENCE_SECONDS: Final = 120.0
+PATIENCE_SECONDS: Final = 240.0
 UNKNOWN: Final = (("H43.99.98", "Không có"), ("H43.99.99", "Cũng không có"))
 
 
@@ -226,7 +227,7 @@ async def refusals(cast: Cast, ledger: Ledger) -> None:
     await _refused(ledger, sender, forged, "signature-failed")
 
     department = cast[DEPARTMENT]
-    thief = await engage(cast, cast.node.home, "qlvb-bi-lo-khoa", department.agency, [department.agency.code])
+    thief = await engage(cast, "qlvb-bi-lo-khoa", department.agency, [department.agency.code])
     digest = hashlib.sha256(_der(thief)).hexdigest()
     await cast.admin.ask(
         Call("POST", f"/v1/admin/certificates/{digest}/revoke", json={"reason": "keyCompromise"}), SystemEntry
@@ -282,7 +283,8 @@ async def _post_and_hang_up(sender: Player, packet: bytes) -> None:
         )
     token = answer.json()["access_token"]
     address = urlsplit(sender.credential.url)
-    _, writer = await asyncio.open_connection(address.hostname, address.port)
+    trust = ssl.create_default_context() if address.scheme == "https" else None
+    _, writer = await asyncio.open_connection(address.hostname, address.port, ssl=trust)
     head = (
         f"POST /v1/documents HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {token}\r\n"
         f"Content-Type: application/edxml+xml\r\nContent-Length: {len(packet)}\r\n\r\n"
@@ -295,7 +297,7 @@ async def _post_and_hang_up(sender: Player, packet: bytes) -> None:
 
 async def _fetch_and_die(cast: Cast, document_id: UUID) -> None:
     """Run a client in a process of its own that fetches and is killed before it can acknowledge."""
-    file = cast.node.home.systems / cast[DISTRICT].credential.system_id / "credential.json"
+    file = cast.node.systems / cast[DISTRICT].credential.system_id / "credential.json"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deploy.demo.dying_client", str(file), str(document_id), stdout=asyncio.subprocess.PIPE
     )

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.embedded.home import Home
-from deploy.embedded.node import Node
 from deploy.embedded.papers import seal_of
 from deploy.embedded.systems import ensure_system
 from shared.client import AxisClient, Call, Credential, Transport
@@ -19,6 +17,22 @@ COMMUNE = "H43.31.01"
 MINISTRY = "G14"
 DATA = Path(__file__).parents[1] / "data"
 AS_OF = "2024-12-31"
+
+
+@dataclass(frozen=True)
+class RunningNode:
+    """
+    A node to play on, however it is deployed.
+
+    Attributes:
+        public_url: Where agencies reach it.
+        admin_credential: File of the administrator's credential, which names the administrative listener.
+        systems: Folder for keys and credentials of those who play.
+    """
+
+    public_url: str
+    admin_credential: Path
+    systems: Path
 
 
 @dataclass
@@ -51,7 +65,7 @@ class Cast:
         circle: All communes and districts.
     """
 
-    node: Node
+    node: RunningNode
     admin: Transport
     public: Transport
     players: dict[str, Player] = field(default_factory=dict)
@@ -83,12 +97,12 @@ class Cast:
         await self.public.close()
 
 
-async def open_cast(node: Node) -> Cast:
+async def open_cast(node: RunningNode) -> Cast:
     """
     Open the ways to a node.
     """
-    credential = Credential.read(node.home.admin_credential)
-    return Cast(node, Transport(credential.url, credential), Transport(node.config.public_url))
+    credential = Credential.read(node.admin_credential)
+    return Cast(node, Transport(credential.url, credential), Transport(node.public_url))
 
 
 async def import_agencies(cast: Cast) -> ImportReport:
@@ -111,23 +125,23 @@ async def import_agencies(cast: Cast) -> ImportReport:
     return report
 
 
-async def hire(cast: Cast, home: Home) -> None:
+async def hire(cast: Cast) -> None:
     """
     Make systems with keys, certificates and credentials for those who play.
     """
     for code in (COMMUNE, DISTRICT, DEPARTMENT, PROVINCE, MINISTRY):
         agency = await cast.public.ask(Call("GET", f"/v1/agencies/{code}", bearer=""), AgencyEntry)
-        cast.players[code] = await engage(cast, home, f"qlvb-{code.lower()}", agency, [code])
+        cast.players[code] = await engage(cast, f"qlvb-{code.lower()}", agency, [code])
     others = [agency for agency in cast.circle if agency.code not in cast.players]
-    cast.shared = await engage(cast, home, "lgsp-ninh-thuan", others[0], [agency.code for agency in others])
+    cast.shared = await engage(cast, "lgsp-ninh-thuan", others[0], [agency.code for agency in others])
 
 
-async def engage(cast: Cast, home: Home, system_id: str, agency: AgencyEntry, codes: list[str]) -> Player:
+async def engage(cast: Cast, system_id: str, agency: AgencyEntry, codes: list[str]) -> Player:
     """
     Make one system and its client.
     """
     credential = await ensure_system(
-        cast.admin, cast.public, home.systems, system_id=system_id, name=agency.name, agencies=codes
+        cast.admin, cast.public, cast.node.systems, system_id=system_id, name=agency.name, agencies=codes
     )
     return Player(agency, credential, AxisClient(credential), seal_of(credential))
 

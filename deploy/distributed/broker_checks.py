@@ -1,6 +1,7 @@
 """The broker, before a process uses it: reachable, with these rights, set up, and for this node and no other."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -18,6 +19,7 @@ from aiormq.exceptions import (
     InvalidFrameError,
     ProbableAuthenticationError,
 )
+from yarl import URL
 
 from deploy.distributed.database import Identity
 from deploy.embedded.errors import NodeError
@@ -115,13 +117,13 @@ class Place:
     async def holds(self) -> bool:
         """
         Tell whether the place is still ours, and take it again after the broker was away.
+
+        Raises:
+            NodeError: The broker does not answer.
         """
         if self._connection is not None and not self._connection.is_closed:
             return True
-        try:
-            return await self._try()
-        except NodeError:
-            return False
+        return await self._try()
 
     async def leave(self) -> None:
         """
@@ -132,7 +134,8 @@ class Place:
             self._connection = None
 
     async def _try(self) -> bool:
-        connection = await _connect(self._url, self._process)
+        # The broker gives up a holder who is silent for twice this long.
+        connection = await _connect(self._url, self._process, heartbeat=10)
         channel: AbstractChannel = await connection.channel()
         try:
             await channel.queue_declare(f"answers.{self._process}.only", exclusive=True, auto_delete=True)
@@ -180,11 +183,20 @@ class _Unreachable(NodeError):
     """Nobody answers; waiting may help."""
 
 
-async def _connect(url: str, who: str) -> AbstractConnection:
+async def _connect(urls: str, who: str, *, heartbeat: int = 30) -> AbstractConnection:
+    """Connect to the first broker that answers; a cluster has several, separated by commas."""
+    *others, last = urls.split(",")
+    for url in others:
+        with contextlib.suppress(_Unreachable):
+            return await _connect_to(url, who, heartbeat)
+    return await _connect_to(last, who, heartbeat)
+
+
+async def _connect_to(url: str, who: str, heartbeat: int) -> AbstractConnection:
     where = _where(url)
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            return await aiormq.connect(url)
+            return await aiormq.connect(URL(url).update_query(heartbeat=heartbeat))
     except (AuthenticationError, ProbableAuthenticationError) as error:
         raise NodeError(
             f"The broker at {where} refuses the name or password of {who}.",
@@ -211,6 +223,6 @@ def _of_node(node_id: str) -> str:
     return f"{CLAIM}.{node_id}"
 
 
-def _where(url: str) -> str:
-    parts = urlsplit(url)
+def _where(urls: str) -> str:
+    parts = urlsplit(urls.partition(",")[0])
     return f"{parts.hostname}:{parts.port or 5672}, virtual host {unquote(parts.path[1:]) or '/'}"
