@@ -1,7 +1,8 @@
 """Any bus, counted, timed and traced, whichever adapter carries the asks and events."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -33,6 +34,7 @@ class ObservedBus:
         self._bus = bus
         self._party = party
         self._figures = figures
+        self._asks: dict[str, _Timer] = {}
         self._asks_waiting = figures.asks_waiting.labels(party)
         self._handling = figures.events_handling.labels(party)
         self._ages = figures.event_ages.labels(party)
@@ -46,30 +48,40 @@ class ObservedBus:
         lane: Lane = Lane.ORDINARY,
         within: timedelta = DEFAULT_DEADLINE,
     ) -> ReplyT:
+        timer = self._asks.get(operation.name)
+        if timer is None:
+            timer = self._asks[operation.name] = _Timer(self._figures.asks, self._party, operation.name)
         with (
             span(f"ask {operation.name}", kind="client"),
             self._asks_waiting.track_inprogress(),
-            _Timed(self._figures.asks, self._party, operation.name),
+            timer.timed(),
         ):
             return await self._bus.ask(operation, request, lane=lane, within=within)
 
     def answer(self, operation: Operation[RequestT, ReplyT], handler: Callable[[RequestT], Awaitable[ReplyT]]) -> None:
+        timer = _Timer(self._figures.answers, operation.name)
+
         async def timed(request: RequestT) -> ReplyT:
             with (
                 span(operation.name, kind="server", parent=bound_traceparent()),
-                _Timed(self._figures.answers, operation.name),
+                timer.timed(),
             ):
                 return await handler(request)
 
         self._bus.answer(operation, timed)
 
     def subscribe(self, topic: str, handler: EventHandler, *, concurrency: int = 16) -> None:
+        timers: dict[str, _Timer] = {}
+
         async def timed(item: Item) -> None:
+            timer = timers.get(item.type)
+            if timer is None:
+                timer = timers[item.type] = _Timer(self._figures.events, self._party, item.type)
             self._ages.observe(max(0.0, (datetime.now(UTC) - item.time).total_seconds()))
             with (
                 span(f"{self._party} {item.type}", kind="consumer", parent=item.traceparent),
                 self._handling.track_inprogress(),
-                _Timed(self._figures.events, self._party, item.type),
+                timer.timed(),
             ):
                 await handler(item)
 
@@ -88,28 +100,32 @@ class ObservedBus:
         self._bus.on_hint(kind, handler)
 
 
-class _Timed:
-    """Times a block and tells how it ended: `done`, `rejected`, `unavailable`, `cancelled` or `defect`."""
-
-    __slots__ = ("_begun_at", "_family", "_labels")
+class _Timer:
+    """Times blocks of one kind; knows the figure of each outcome, because looking one up takes as long as counting."""
 
     def __init__(self, family: Histogram, *labels: str) -> None:
         self._family = family
         self._labels = labels
+        self._outcomes: dict[str, Histogram] = {}
 
-    def __enter__(self) -> None:
-        self._begun_at = time.perf_counter()
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        seconds = time.perf_counter() - self._begun_at
-        self._family.labels(*self._labels, _outcome(kind)).observe(seconds)
-
-
-def _outcome(kind: type[BaseException] | None) -> str:
-    if kind is None:
-        return "done"
-    if issubclass(kind, Rejected):
-        return "rejected"
-    if issubclass(kind, Unavailable):
-        return "unavailable"
-    return "defect" if issubclass(kind, Exception) else "cancelled"
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        begun_at = time.perf_counter()
+        outcome = "cancelled"
+        try:
+            yield
+            outcome = "done"
+        except Rejected:
+            outcome = "rejected"
+            raise
+        except Unavailable:
+            outcome = "unavailable"
+            raise
+        except Exception:
+            outcome = "defect"
+            raise
+        finally:
+            figure = self._outcomes.get(outcome)
+            if figure is None:
+                figure = self._outcomes[outcome] = self._family.labels(*self._labels, outcome)
+            figure.observe(time.perf_counter() - begun_at)

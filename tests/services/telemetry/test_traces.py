@@ -116,6 +116,7 @@ def spans() -> Iterator[InMemorySpanExporter]:
 def log() -> Iterator[io.StringIO]:
     written = io.StringIO()
     configure_logs(stream=written)
+    structlog.configure(cache_logger_on_first_use=False)  # else this stream would outlive the test
     yield written
     structlog.reset_defaults()
 
