@@ -19,8 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.routing.repository import AnyRow
-from services.routing.tables import agency_controls, dispatch_chunks, dispatches, lane_controls, messaging
+from services.routing.tables import agency_controls, dispatch_chunks, dispatches, lane_controls
 from shared.contracts.base import Lane
 
 _LOCK_CLASS = 0x61786C  # advisory locks of ours: "axl", then the lane
@@ -237,32 +236,6 @@ async def next_numbers(connection: AsyncConnection, dispatch_ids: Collection[UUI
     )
     numbers.update({row[0]: row[1] for row in await connection.execute(highest)})
     return numbers
-
-
-async def lane_totals(connection: AsyncConnection) -> Sequence[AnyRow]:
-    """
-    Per lane and state: chunks, addressees in them, and when the oldest was accepted.
-    """
-    statement = (
-        select(
-            dispatch_chunks.c.lane,
-            dispatch_chunks.c.state,
-            func.count().label("chunks"),
-            func.sum(dispatch_chunks.c.addressee_count).label("addressees"),
-            func.min(dispatch_chunks.c.accepted_at).label("oldest_at"),
-        )
-        .where(dispatch_chunks.c.state.in_(("waiting", "offered")))
-        .group_by(dispatch_chunks.c.lane, dispatch_chunks.c.state)
-    )
-    return (await connection.execute(statement)).all()
-
-
-async def count_unsent(connection: AsyncConnection) -> int:
-    """
-    Count the events that wait in the outbox.
-    """
-    statement = select(func.count()).where(messaging.outbox.c.sent_at.is_(None))
-    return int((await connection.execute(statement)).scalar_one())
 
 
 async def paused_lanes(connection: AsyncConnection, now: datetime) -> dict[int, Control]:
