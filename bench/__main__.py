@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -20,7 +21,7 @@ from bench.full import measure_full
 from bench.large import measure_large
 from bench.machine import describe_machine
 from bench.measures import Bench, Options, compare, measure_floor, measure_product
-from bench.report import Report, show, write_json, write_page
+from bench.report import RESULTS, Report, show, write_json, write_page
 from bench.stage import set_stage
 from deploy.embedded.errors import NodeError
 from shared.client import ClientError
@@ -37,6 +38,9 @@ _MEASURES: Final[dict[str, Callable[[Bench], Awaitable[None]]]] = {
 }
 _TOGETHER: Final = (("product", "full"), ("large", "fanout"))
 """What is measured on one and the same node: the rate before and after filling; what leaves traces, elsewhere."""
+
+_AT_ONCE: Final = tuple(_MEASURES)
+"""The same with --quick, where starting would take longer than measuring."""
 
 _HELP: Final = """\
 Measures the axis on this machine and prints one table; `make bench` is this with no words.
@@ -65,6 +69,7 @@ def read_words(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--documents", type=int, help="most documents of one measurement")
     parser.add_argument("--in-flight", type=int, default=64, help="documents under way at once (64)")
     parser.add_argument("--quick", action="store_true", help="everything shorter: under two minutes, and less exact")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON (bench/results)")
     parser.add_argument("--write", action="store_true", help="also put the table into docs/performance.md")
     return parser.parse_args(words)
 
@@ -94,7 +99,7 @@ async def measure(deployments: list[str], measures: list[str], options: Options,
     for name in deployments:
         if "floor" in measures:
             await _try(f"floor, {name}", report, partial(measure_floor, name, options, report))
-        for together in _TOGETHER:
+        for together in (_AT_ONCE,) if options.quick else _TOGETHER:
             if chosen := [one for one in together if one in measures]:
                 await _try(name, report, partial(_measure_on, name, chosen, options, report))
         compare(report, name)
@@ -131,13 +136,13 @@ def main(words: list[str]) -> int:
     options = Options(
         seconds=seconds, documents=arguments.documents, under_way=arguments.in_flight, quick=arguments.quick
     )
-    report = Report(machine=describe_machine(), options=vars(arguments))
+    report = Report(machine=describe_machine(), options=vars(arguments) | {"results": str(arguments.results)})
     warnings.simplefilter("ignore")
     asyncio.run(measure(deployments, measures, options, report))
     report.ended_at = datetime.now(UTC).replace(microsecond=0)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     show(report, console)
-    console.print(f"{os.path.relpath(write_json(report))}")
+    console.print(f"{os.path.relpath(write_json(report, arguments.results))}")
     if arguments.write:
         write_page(report)
     return 1 if report.failures else 0

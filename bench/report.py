@@ -135,13 +135,13 @@ def describe(report: Report) -> Iterable[str]:
         yield f"busiest measurement used {busiest:.0%} of the cores; at most {stolen:.1%} were taken by the hypervisor"
 
 
-def write_json(report: Report) -> Path:
+def write_json(report: Report, folder: Path = RESULTS) -> Path:
     """
     Keep a run; its name is made of day, time and commit.
     """
-    RESULTS.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     machine = report.machine
-    file = RESULTS / f"{machine.started_at:%Y%m%d-%H%M}-{machine.commit}.json"
+    file = folder / f"{machine.started_at:%Y%m%d-%H%M}-{machine.commit}.json"
     file.write_text(json.dumps(report.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return file
 
