@@ -139,9 +139,13 @@ class Proxy:
         pid = self.pid
         if pid is None:
             raise ProxyError(f"No proxy runs in {self.folder}.", remedy="Start it.")
-        if gateways is not None:
-            self.gateways = tuple(gateways)
-        self._write(find_nginx())
+        former = self.gateways
+        self.gateways = former if gateways is None else tuple(gateways)
+        try:
+            self._write(find_nginx())
+        except ProxyError:
+            self.gateways = former
+            raise
         before = children(pid)
         os.kill(pid, signal.SIGHUP)
         # Workers of the former configuration take connections until they have heard of it.

@@ -54,9 +54,9 @@ def run(settings: Settings, stop: threading.Event) -> None:
             found = addresses_of(wanted)
             changed = digest_of(files)
             if (found and found != gateways) or changed != known:
-                gateways = found or gateways
                 known = changed
-                _reload(proxy, gateways)
+                if _reload(proxy, found or gateways):
+                    gateways = found or gateways
         # Inside the block, so that the patience is the setting's and not the one of a test.
         proxy.stop(seconds=settings.shutdown_seconds)
 
@@ -101,7 +101,7 @@ def _first_addresses(wanted: list[str], seconds: float, stop: threading.Event) -
     return found
 
 
-def _reload(proxy: Proxy, gateways: list[str]) -> None:
+def _reload(proxy: Proxy, gateways: list[str]) -> bool:
     try:
         proxy.reload(gateways=gateways)
     except ProxyError as error:
@@ -109,3 +109,5 @@ def _reload(proxy: Proxy, gateways: list[str]) -> None:
         _logger.error("the proxy keeps its old configuration", reason=error.problem, remedy=error.remedy)  # noqa: TRY400
     else:
         _logger.info("proxy took a change", gateways=gateways)
+        return True
+    return False

@@ -209,12 +209,13 @@ def test_an_ordinary_user_can_run_it(folder: Path) -> None:
 
 
 @pytest.fixture
-def own_process(tmp_path: Path, server_certificate: ProxyCertificate) -> Iterator[subprocess.Popen[str]]:
+def own_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    _put(make_certificate(tmp_path / "old"), tmp_path / "certificate.pem", tmp_path / "key.pem")
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "PROXY_CERTIFICATE_FILE": str(server_certificate.certificate),
-        "PROXY_KEY_FILE": str(server_certificate.key),
+        "PROXY_CERTIFICATE_FILE": str(tmp_path / "certificate.pem"),
+        "PROXY_KEY_FILE": str(tmp_path / "key.pem"),
         "PROXY_PUBLIC_URL": "https://truc.example.vn",
         "PROXY_FOLDER": str(tmp_path / "proxy"),
         "PROXY_GATEWAYS": "localhost:9",
@@ -240,11 +241,41 @@ def own_process(tmp_path: Path, server_certificate: ProxyCertificate) -> Iterato
                 process.kill()
 
 
+def said(process: subprocess.Popen[str], words: str) -> str:
+    """
+    The next line with these words.
+    """
+    assert process.stdout is not None
+    return next(line for line in process.stdout if words in line)
+
+
+def served_certificate(line: str) -> str:
+    """
+    The certificate that the proxy shows, whose address stands in its own line.
+    """
+    port = re.findall(r"https://127\.0\.0\.1:(\d+)", line)[0]
+    return ssl.get_server_certificate(("127.0.0.1", int(port)))
+
+
+def test_a_certificate_that_is_replaced_is_taken_up_by_itself(
+    own_process: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    line = said(own_process, "proxy ready")
+    assert served_certificate(line) == (tmp_path / "old" / "certificate.pem").read_text()
+    new = make_certificate(tmp_path / "new")
+    shutil.copy(new.certificate, tmp_path / "certificate.pem")
+    # The key does not fit yet: the old pair stays, and the next look finds the new one whole.
+    assert "Give the key that belongs" in said(own_process, "old configuration")
+    assert served_certificate(line) == (tmp_path / "old" / "certificate.pem").read_text()
+    shutil.copy(new.key, tmp_path / "key.pem")
+    said(own_process, "took a change")
+    assert served_certificate(line) == new.certificate.read_text()
+
+
 def test_as_a_process_of_its_own_it_ends_with_everything_it_started(
     own_process: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    assert own_process.stdout is not None
-    assert "proxy ready" in next(line for line in own_process.stdout if "proxy" in line)
+    said(own_process, "proxy ready")
     pid = int((tmp_path / "proxy" / "nginx.pid").read_text())
     own_process.terminate()
     assert own_process.wait(20) == 0
