@@ -10,7 +10,7 @@ import secrets
 import shutil
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
@@ -189,7 +189,9 @@ class _TarWriter:
         _sync(self._target.parent)
 
     def close(self) -> None:
-        self._file.close()
+        # On a full disk the rest of an unfinished archive cannot be written, and is not wanted.
+        with suppress(OSError):
+            self._file.close()
 
 
 def read_backup(source: Path) -> Iterator[tuple[str, BinaryIO]]:

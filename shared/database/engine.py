@@ -17,6 +17,8 @@ from shared.telemetry.traces import span
 
 POOL_SIZE = 8
 POOL_WAIT_SECONDS = 5.0
+_SHORT_OF_RESOURCES = "53"
+"""PostgreSQL's class of errors: disk full, out of memory, too many connections."""
 
 
 class DatabaseBusy(Unavailable):
@@ -131,6 +133,9 @@ class Database:
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise DatabaseBusy(f"the database of {self.service} is out of reach") from error
+            # A full disk, above all: nothing of the transaction stays, and it is no defect of ours.
+            if str(getattr(error.orig, "sqlstate", None) or "").startswith(_SHORT_OF_RESOURCES):
+                raise DatabaseBusy(f"the database of {self.service} has no room", retry_after=60) from error
             raise
         finally:
             in_transaction.reset(mark)

@@ -235,6 +235,7 @@ def _write_beside(path: Path, content: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
     except OSError as refused:
+        temporary.unlink(missing_ok=True)
         raise KeyStoreUnusable(f"{path} cannot be written: {refused.strerror}") from refused
     return temporary
 
