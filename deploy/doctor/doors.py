@@ -116,7 +116,11 @@ def _issuer(subject: Subject, known: dict[str, Any]) -> Finding:
 
 
 async def _alone(subject: Subject, head: dict[str, Any]) -> list[Finding]:
-    """A head that the node has signed stands in its journal; one that does not was signed by a second node."""
+    """
+    Look whether the newest head that the node has signed stands in its database; else a second node signed it.
+
+    Heads are signed each minute whether the journal grows or not, so a copy is told apart within one.
+    """
     url = subject.databases.get("audit")
     if url is None:
         return []
@@ -126,9 +130,9 @@ async def _alone(subject: Subject, head: dict[str, Any]) -> list[Finding]:
         return []  # said where the database is looked at
     try:
         known = await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM audit.tree_heads WHERE tree_size = $1 AND root_hash = $2)",
+            "SELECT EXISTS (SELECT FROM audit.tree_heads WHERE tree_size = $1 AND statement = $2)",
             head["tree_size"],
-            bytes.fromhex(head["root_hash"]),
+            head["statement"],
         )
     except asyncpg.PostgresError:
         return []
