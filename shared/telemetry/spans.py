@@ -1,5 +1,6 @@
 """The part of tracing that needs the extra `otel`; imported only when traces are on."""
 
+import os
 import re
 from typing import Final
 
@@ -36,9 +37,9 @@ def make_provider(process: str, exporter: SpanExporter | None) -> TracerProvider
     """
     Build what makes and sends spans; the library reads the other standard variables itself.
     """
-    named = Resource.create({SERVICE_NAME: f"axis-{process}"})
-    # Made last, the detected resource wins: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are the operator's word.
-    provider = TracerProvider(resource=named.merge(Resource.create()), id_generator=_Ids(), shutdown_on_exit=False)
+    # What is given here would win over OTEL_SERVICE_NAME, which is the operator's word.
+    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: f"axis-{process}"}
+    provider = TracerProvider(resource=Resource.create(named), id_generator=_Ids(), shutdown_on_exit=False)
     provider.add_span_processor(
         BatchSpanProcessor(OTLPSpanExporter()) if exporter is None else SimpleSpanProcessor(exporter)
     )

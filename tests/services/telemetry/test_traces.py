@@ -7,6 +7,8 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import ClassVar
 
 import httpx
@@ -17,6 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
+from deploy.composition import traces
 from shared.clock import SystemClock
 from shared.contracts.base import Contract, Event, Operation
 from shared.errors import Unavailable
@@ -28,7 +31,7 @@ from shared.messaging.item import pack, unpack
 from shared.messaging.observed import ObservedBus
 from shared.telemetry import bind_correlation_id, configure_logs, correlation_id, get_logger
 from shared.telemetry.figures import Figures
-from shared.telemetry.traces import start_traces, stop_traces, traceparent, wanted
+from shared.telemetry.traces import span, start_traces, stop_traces, traceparent, wanted
 
 NEW_ID = Uuid7Source(SystemClock())
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -170,9 +173,9 @@ async def test_a_trace_tells_the_kind_of_an_error_and_not_its_words(house: House
     async with house.client() as client:
         with pytest.raises(Unavailable):
             await client.get("/broken")
-    [span] = spans.get_finished_spans()
-    assert span.status.description == "Unavailable"
-    assert "Nguyễn" not in span.to_json()
+    [made] = spans.get_finished_spans()
+    assert made.status.description == "Unavailable"
+    assert "Nguyễn" not in made.to_json()
 
 
 async def test_the_bus_is_counted_by_how_it_ended(house: House) -> None:
@@ -237,3 +240,26 @@ def test_wanting_traces_without_the_extra_is_said_with_its_remedy() -> None:
     environment = {"OTEL_TRACES_EXPORTER": "otlp", "PATH": ""}
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     assert "document-axis[otel]" in told.stdout
+
+
+def test_spans_reach_a_collector_under_the_name_of_their_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        with traces("gateway"), span("GET /v1/inbox", kind="server"):
+            pass
+        server.shutdown()
+    [(path, body)] = received
+    assert path == "/v1/traces"
+    assert b"axis-gateway" in body
