@@ -184,13 +184,15 @@ class Subscription:
         await message.refuse(requeue=True)
 
     async def _split(self, items: list[Item], message: InHand) -> None:
-        # In the rare case that this is cut short some items come twice; the inbox recognises them.
-        sent = await asyncio.gather(*(self._publish_again(item) for item in items))
-        if all(sent):
-            await message.acknowledge()
-        else:
-            await asyncio.sleep(LONGEST_RETRY_SECONDS)
-            await message.refuse(requeue=True)
+        # Nothing is handled before the pack is gone, or the culprit could bring it back once more. In the rare case
+        # that this is cut short some items come twice; the inbox recognises them.
+        with self.workers.hold():
+            sent = await asyncio.gather(*(self._publish_again(item) for item in items))
+            if all(sent):
+                await message.acknowledge(wait=True)
+                return
+        await asyncio.sleep(LONGEST_RETRY_SECONDS)
+        await message.refuse(requeue=True)
 
     async def _publish_again(self, item: Item) -> bool:
         if self._session is None:

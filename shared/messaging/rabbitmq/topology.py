@@ -353,6 +353,7 @@ AXIS: Final = Topology.of(
             "delivery",
             asks=("registry", "signing"),
             consumes=(routing.DeliveriesChanged.topic, routing.StatusesReported.topic, WebhooksChanged.topic),
+            hears=("registry",),
         ),
         Party("audit", asks=("signing",), consumes=(EVERY_TOPIC,), publishes=False),
     ]

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import Context
 from dataclasses import dataclass
 
@@ -51,12 +51,15 @@ class InHand:
         if self.left <= 0:
             await self.acknowledge()
 
-    async def acknowledge(self) -> None:
+    async def acknowledge(self, *, wait: bool = False) -> None:
         """
         Acknowledge it whole; lost ones come again, and are recognised.
+
+        Args:
+            wait: Until the acknowledgement has left this process.
         """
         with contextlib.suppress(AMQPError, ChannelInvalidStateError, ConnectionError):
-            await self.channel.basic_ack(self.tag, wait=False)
+            await self.channel.basic_ack(self.tag, wait=wait)
 
     async def refuse(self, *, requeue: bool) -> None:
         """
@@ -98,6 +101,7 @@ class Workers:
         self._tasks: set[asyncio.Task[None]] = set()
         self._beginning = False
         self._stopped = False
+        self._held = 0
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -115,6 +119,18 @@ class Workers:
         """
         self._ready.extend((item, message) for item in items)
         self._go_on()
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """
+        Begin nothing meanwhile.
+        """
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            self._go_on()
 
     def stop(self) -> None:
         """
@@ -139,7 +155,8 @@ class Workers:
             task.cancel()
 
     def _go_on(self) -> None:
-        if self._ready and not self._beginning and not self._stopped and len(self._tasks) < self._concurrency:
+        may_begin = not (self._beginning or self._stopped or self._held)
+        if self._ready and may_begin and len(self._tasks) < self._concurrency:
             self._beginning = True
             asyncio.get_running_loop().call_soon(self._begin, context=Context())
 
@@ -147,7 +164,7 @@ class Workers:
         self._beginning = False
         while self._ready and self._ready[0][1].lost:
             self._ready.popleft()
-        if not self._ready or self._stopped:
+        if not self._ready or self._stopped or self._held:
             return
         item, message = self._ready.popleft()
         context = Context()
