@@ -11,6 +11,14 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
+class EachAlone(Exception):
+    """
+    Raised by the work of a group: one of its items cannot be done with the others, so each is to be done alone.
+
+    An item that raises it alone is `Unavailable` for now.
+    """
+
+
 @dataclass
 class _Waiting(Generic[ItemT, ResultT]):
     item: ItemT
@@ -59,8 +67,9 @@ class Group(Generic[ItemT, ResultT]):
             results = await self._work([waiting.item for waiting in batch])
         except Exception as error:  # noqa: BLE001 - each of them hears it
             if len(batch) == 1 or isinstance(error, Unavailable):
+                known = Unavailable(str(error)) if isinstance(error, EachAlone) else error
                 for waiting in batch:
-                    _settle(waiting, error)
+                    _settle(waiting, known)
             else:
                 for waiting in batch:
                     await self._do([waiting])

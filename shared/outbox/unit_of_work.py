@@ -1,19 +1,17 @@
 """The unit of work: a transaction whose events leave with it, and whose item is consumed with it."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import insert
-from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.clock import Clock
 from shared.contracts.base import Event, Lane
-from shared.database import Database, Transaction
+from shared.database import Database, Transaction, as_rows, inserting
 from shared.faults import Faults
 from shared.identifiers import IdSource
 from shared.outbox.tables import MessagingTables
@@ -56,13 +54,14 @@ class Outbox:
     _store: "Store"
     _rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, event: Event, *, lane: Lane = Lane.ORDINARY) -> UUID:
+    def add(self, event: Event, *, lane: Lane = Lane.ORDINARY, correlation: str | None = None) -> UUID:
         """
         Publish an event with the commit.
 
         Args:
             event: What happened.
             lane: Urgent events leave first.
+            correlation: Of the request it comes from, where several are committed together; None: of the one at hand.
 
         Returns:
             The event's id, which is also its key in the journal.
@@ -75,7 +74,7 @@ class Outbox:
                 "topic": type(event).topic,
                 "lane": int(lane),
                 "data": event.model_dump_json(),
-                "correlation_id": correlation_id(),
+                "correlation_id": correlation or correlation_id(),
                 "created_at": now,
             }
         )
@@ -108,8 +107,15 @@ class UnitOfWork:
         """
         Note that a consumer takes an item; False when it has taken it before and nothing is to be done.
         """
-        row = {"consumer": consumer, "message_id": message_id, "consumed_at": self._store.clock.now()}
-        return (await self.connection.execute(self._store.taking, row)).rowcount == 1
+        return message_id in await self.first_times(consumer, [message_id])
+
+    async def first_times(self, consumer: str, message_ids: Collection[UUID]) -> set[UUID]:
+        """
+        Note that a consumer takes items; those among them that it has not taken before.
+        """
+        now = self._store.clock.now()
+        rows = [{"consumer": consumer, "message_id": one, "consumed_at": now} for one in sorted(set(message_ids))]
+        return set((await self.connection.execute(self._store.taking, as_rows(rows))).scalars())
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """
@@ -124,7 +130,7 @@ class UnitOfWork:
         if self.outbox.rows:
             for row in self.outbox.rows:
                 self._store.set_due(row)
-            await self.connection.execute(self._store.adding, self.outbox.rows)
+            await self.connection.execute(self._store.adding, as_rows(self.outbox.rows))
             self.transaction.after_commit(lambda: self._store.hand_over(self.outbox.rows))
         await self.transaction.commit()
 
@@ -146,8 +152,14 @@ class Store:
         self.clock = clock
         self.new_id = new_id
         # Built once: they run with nearly every commit, and building them takes longer than running them.
-        self.adding = insert(tables.outbox)
-        self.taking = insert_or_skip(tables.inbox).on_conflict_do_nothing()
+        self.adding = inserting(tables.outbox, "id", "topic", "lane", "data", "correlation_id", "created_at", "due_at")
+        self.taking = inserting(
+            tables.inbox,
+            "consumer",
+            "message_id",
+            "consumed_at",
+            more="ON CONFLICT DO NOTHING RETURNING message_id",
+        )
         self._takers: list[Taker] = []
 
     @property

@@ -1,18 +1,19 @@
 """Deliveries, the steps they took, and the evidence of the final ones."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, insert, select, text, tuple_, update
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.repository import AnyRow
 from services.routing.repository.chunks import Chunk
-from services.routing.tables import acknowledgements, deliveries, delivery_steps, dispatches, documents, evidence
+from services.routing.tables import acknowledgements, deliveries, delivery_steps, documents, evidence
 from shared.contracts.routing import DeliveryState
+from shared.database import as_rows, inserting
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,21 @@ class Opening:
 
 
 @dataclass(frozen=True)
+class Move:
+    """
+    What a step writes into deliveries.
+    """
+
+    to_state: DeliveryState
+    at: datetime
+    reason_code: str | None
+    reason: str | None
+    requeue_possible: bool | None
+    held: str | None
+    next_series: bool
+
+
+@dataclass(frozen=True)
 class Acknowledgement:
     """
     What a receiving system said, with the evidence made of it.
@@ -78,6 +94,38 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS uuid[]), CAST(:held AS text[])) 
 ON CONFLICT ON CONSTRAINT deliveries_addressee DO NOTHING
 RETURNING id
 """)
+
+_MOVE = text("""
+UPDATE routing.deliveries SET
+    state = :state, changed_at = :at, reason_code = :reason_code, reason = :reason, held = :held,
+    requeue_possible = :requeue_possible, series = series + :next_series,
+    available_at = CASE WHEN :available THEN CAST(:at AS timestamptz) ELSE available_at END
+WHERE id = ANY(CAST(:ids AS uuid[]))
+""")
+_ADD_STEPS = inserting(
+    delivery_steps,
+    *("id", "delivery_id", "document_id", "from_state", "to_state", "series", "held", "reason_code", "by"),
+    *("evidence_id", "at"),
+)
+_ADD_EVIDENCE = inserting(evidence, "id", "delivery_id", "document_id", "series", "state", "statement", "made_at")
+_ADD_ACKNOWLEDGEMENTS = inserting(
+    acknowledgements,
+    *("id", "delivery_id", "document_id", "series", "result", "reason", "system_id", "credential_id"),
+    *("evidence_id", "acknowledged_at"),
+)
+_FACTS = select(
+    documents.c.id, documents.c.sender_code, documents.c.sender_document_id, documents.c.packet_sha256
+).where(documents.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+_ACKNOWLEDGEMENTS = select(
+    acknowledgements.c.delivery_id,
+    acknowledgements.c.series,
+    acknowledgements.c.result,
+    acknowledgements.c.acknowledged_at,
+    evidence.c.statement,
+).join(evidence, evidence.c.id == acknowledgements.c.evidence_id)
+_ACKNOWLEDGED = _ACKNOWLEDGEMENTS.where(acknowledgements.c.delivery_id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+_READ = select(*_COLUMNS).where(deliveries.c.id == any_(bindparam("ids", type_=ARRAY(Uuid)))).order_by(deliveries.c.id)
+_LOCK = _READ.with_for_update()
 
 _HELD_MAILBOXES = text("""
 WITH RECURSIVE held AS (
@@ -130,8 +178,7 @@ async def read_deliveries(
     """
     Read deliveries by id; with `lock` nobody else steps them until the transaction ends, taken in the order of ids.
     """
-    statement = select(*_COLUMNS).where(deliveries.c.id.in_(ids)).order_by(deliveries.c.id)
-    rows = await connection.execute(statement.with_for_update() if lock else statement)
+    rows = await connection.execute(_LOCK if lock else _READ, {"ids": list(ids)})
     return {row.id: _delivery(row) for row in rows}
 
 
@@ -163,16 +210,22 @@ async def held_mailboxes(connection: AsyncConnection) -> list[UUID]:
     return list((await connection.execute(_HELD_MAILBOXES)).scalars())
 
 
-async def move(
-    connection: AsyncConnection, ids: Collection[UUID], values: Mapping[str, Any], *, next_series: bool
-) -> None:
+async def move(connection: AsyncConnection, ids: Collection[UUID], move: Move) -> None:
     """
     Write the new state of deliveries that the transaction has locked.
     """
-    statement = update(deliveries).where(deliveries.c.id.in_(ids)).values(**values)
-    if next_series:
-        statement = statement.values(series=deliveries.c.series + 1)
-    await connection.execute(statement)
+    values = {
+        "ids": list(ids),
+        "state": move.to_state.value,
+        "at": move.at,
+        "reason_code": move.reason_code,
+        "reason": move.reason,
+        "requeue_possible": move.requeue_possible,
+        "held": move.held,
+        "available": move.to_state is DeliveryState.AVAILABLE,
+        "next_series": int(move.next_series),
+    }
+    await connection.execute(_MOVE, values)
 
 
 async def mark_held(connection: AsyncConnection, ids: Collection[UUID], held: str) -> None:
@@ -187,7 +240,7 @@ async def add_steps(connection: AsyncConnection, rows: Sequence[dict[str, Any]])
     Append to the history.
     """
     if rows:
-        await connection.execute(insert(delivery_steps), rows)
+        await connection.execute(_ADD_STEPS, as_rows(rows))
 
 
 async def add_evidence(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
@@ -195,51 +248,40 @@ async def add_evidence(connection: AsyncConnection, rows: Sequence[dict[str, Any
     Store the evidence of steps.
     """
     if rows:
-        await connection.execute(insert(evidence), rows)
+        await connection.execute(_ADD_EVIDENCE, as_rows(rows))
 
 
 async def facts_for_evidence(connection: AsyncConnection, document_ids: Collection[UUID]) -> dict[UUID, AnyRow]:
     """
     What evidence says about documents: `sender_code`, `sender_document_id`, `packet_sha256`.
     """
-    rows = await connection.execute(
-        select(
-            documents.c.id, documents.c.sender_code, documents.c.sender_document_id, documents.c.packet_sha256
-        ).where(documents.c.id.in_(document_ids))
-    )
+    rows = await connection.execute(_FACTS, {"ids": list(document_ids)})
     return {row.id: row for row in rows}
 
 
-async def read_acknowledgement(connection: AsyncConnection, delivery_id: UUID, series: int) -> Acknowledgement | None:
+async def read_acknowledgements(
+    connection: AsyncConnection, delivery_ids: Collection[UUID]
+) -> dict[tuple[UUID, int], Acknowledgement]:
     """
-    Read what was said in a series, if anything was.
+    Read what was said about deliveries, by delivery and series.
     """
-    statement = _acknowledgements().where(
-        acknowledgements.c.delivery_id == delivery_id, acknowledgements.c.series == series
-    )
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else Acknowledgement(*row)
+    rows = await connection.execute(_ACKNOWLEDGED, {"ids": list(delivery_ids)})
+    return {(row[0], row[1]): Acknowledgement(*row[1:]) for row in rows}
 
 
 async def read_acknowledgement_by_id(connection: AsyncConnection, acknowledgement_id: UUID) -> Acknowledgement:
     """
     Read one that is known to be there.
     """
-    statement = _acknowledgements().where(acknowledgements.c.id == acknowledgement_id)
-    return Acknowledgement(*(await connection.execute(statement)).one())
+    statement = _ACKNOWLEDGEMENTS.where(acknowledgements.c.id == acknowledgement_id)
+    return Acknowledgement(*(await connection.execute(statement)).one()[1:])
 
 
-def _acknowledgements() -> Select[Any]:
-    return select(
-        acknowledgements.c.series, acknowledgements.c.result, acknowledgements.c.acknowledged_at, evidence.c.statement
-    ).join(evidence, evidence.c.id == acknowledgements.c.evidence_id)
-
-
-async def add_acknowledgement(connection: AsyncConnection, values: dict[str, Any]) -> None:
+async def add_acknowledgements(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
     """
-    Store the one acknowledgement of a series.
+    Store acknowledgements, each the one of its series.
     """
-    await connection.execute(insert(acknowledgements).values(**values))
+    await connection.execute(_ADD_ACKNOWLEDGEMENTS, as_rows(rows))
 
 
 async def list_failed(
@@ -260,13 +302,3 @@ async def list_failed(
     if after is not None:
         statement = statement.where(tuple_(deliveries.c.changed_at, deliveries.c.id) > tuple_(*after))
     return (await connection.execute(statement)).all()
-
-
-async def count_all(connection: AsyncConnection) -> tuple[dict[str, int], int]:
-    """
-    All deliveries by state, and the addressees that are not opened yet.
-    """
-    by_state = await connection.execute(select(deliveries.c.state, func.count()).group_by(deliveries.c.state))
-    unopened = select(func.coalesce(func.sum(dispatches.c.unopened_count), 0)).where(dispatches.c.unopened_count > 0)
-    counts = {row[0]: int(row[1]) for row in by_state}
-    return counts, int((await connection.execute(unopened)).scalar_one())

@@ -1,22 +1,88 @@
 """Acknowledgement: the receiving system took the packet, or could not. At most one result in each series."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from services.routing.domain.deliveries import REFUSED_BY_ADDRESSEE, RESULT_STATES, Result, check_acknowledgement
 from services.routing.domain.register import READING_ROLES, Mandate
 from services.routing.domain.states import Cause
 from services.routing.errors import AgencyNotYours
+from services.routing.repository import AnyRow
 from services.routing.repository import deliveries as repository
 from services.routing.repository.deliveries import Acknowledgement, Delivery
+from services.routing.repository.keys import add_keys
 from services.routing.usecases.access import authorize, not_found
 from services.routing.usecases.context import Context
 from services.routing.usecases.keys import RequestKey
-from services.routing.usecases.steps import SignedEvidence, StepDetails, make_evidence, take_step
+from services.routing.usecases.steps import SignedEvidence, Step, StepDetails, make_evidence, take_steps
 from shared.contracts.registry import Role
-from shared.contracts.routing import Acknowledge, Acknowledged, DeliveryState
-from shared.errors import Unavailable
-from shared.outbox import UnitOfWork
+from shared.contracts.routing import Acknowledge, Acknowledged
+from shared.errors import Rejected, Unavailable
+from shared.groups import EachAlone
+from shared.telemetry import correlation_id
 
 OPERATION = "acknowledge_delivery"
 _CAUSES = {Result.DONE: Cause.ACKNOWLEDGED_DONE, Result.FAIL: Cause.ACKNOWLEDGED_FAIL}
+
+
+@dataclass(frozen=True)
+class _Known:
+    """
+    A delivery as it stands, and what was said about it in each series.
+    """
+
+    delivery: Delivery | None
+    earlier: Mapping[int, Acknowledgement]
+    facts: Mapping[UUID, AnyRow]
+
+
+@dataclass(frozen=True)
+class _Said:
+    """
+    What is to be written, evidence included.
+    """
+
+    request: Acknowledge
+    mandate: Mandate
+    delivery: Delivery
+    details: StepDetails
+    evidence: SignedEvidence
+    correlation: str = field(default_factory=correlation_id)
+
+    @property
+    def result(self) -> Result:
+        return Result(self.request.result)
+
+    def step(self, locked: Delivery) -> Step:
+        return Step(
+            locked,
+            RESULT_STATES[self.result],
+            _CAUSES[self.result],
+            self.details,
+            self.evidence,
+            correlation=self.correlation,
+        )
+
+    def row(self) -> dict[str, Any]:
+        return {
+            "delivery_id": self.delivery.id,
+            "document_id": self.delivery.document_id,
+            "series": self.delivery.series,
+            "result": self.result.value,
+            "reason": self.request.reason,
+            "system_id": self.mandate.system.id,
+            "credential_id": self.mandate.credential_id,
+            "evidence_id": self.evidence.id,
+            "acknowledged_at": self.details.at,
+        }
+
+    def as_stored(self) -> Acknowledgement:
+        return Acknowledgement(self.delivery.series, self.result.value, self.details.at, self.evidence.statement)
 
 
 async def acknowledge(context: Context, request: Acknowledge) -> Acknowledged:
@@ -32,34 +98,90 @@ async def acknowledge(context: Context, request: Acknowledge) -> Acknowledged:
     mandate = await authorize(context, request.token, "acknowledge")
     result = Result(request.result)
     # 1. Look without a lock, to refuse or repeat cheaply and to know what is to be signed.
-    async with context.store.begin() as uow:
-        found = (await repository.read_deliveries(uow.connection, [request.delivery_id])).get(request.delivery_id)
-        delivery = check_receiver(mandate, found)
-        stored = await _answer_of_key(uow, mandate, request, delivery) or await _stored(uow, delivery, result)
+    known = await context.group(_look_up).do(request.delivery_id)
+    delivery = check_receiver(mandate, known.delivery)
+    async with context.store.read() as connection:
+        stored = await _answer_of_key(connection, mandate, request, delivery)
+    stored = stored or _stored(delivery, known.earlier.get(delivery.series), result)
     if stored is not None:
         return stored
     # 2. The evidence, while no transaction is open.
     details = _details(context, mandate, request, result)
     codes = {delivery.addressee_key: mandate.register.code_of(delivery.addressee_key)}
-    evidence = await make_evidence(context, [delivery], RESULT_STATES[result], details, register_codes=codes)
+    evidence = await make_evidence(
+        context, [delivery], RESULT_STATES[result], details, register_codes=codes, facts=known.facts
+    )
+    said = _Said(request, mandate, delivery, details, evidence[delivery.id])
     # 3. Look again under a lock: somebody may have been faster, and then the first result stands.
+    return await context.group(_record).do(said)
+
+
+async def _look_up(context: Context, delivery_ids: Sequence[UUID]) -> list[_Known | Exception]:
+    async with context.store.read() as connection:
+        found = await repository.read_deliveries(connection, delivery_ids)
+        acknowledged = await repository.read_acknowledgements(connection, found.keys())
+        facts = await repository.facts_for_evidence(connection, {delivery.document_id for delivery in found.values()})
+    earlier: dict[UUID, dict[int, Acknowledgement]] = defaultdict(dict)
+    for (delivery_id, series), one in acknowledged.items():
+        earlier[delivery_id][series] = one
+    known: list[_Known | Exception] = []
+    for delivery_id in delivery_ids:
+        delivery = found.get(delivery_id)
+        its_facts = {} if delivery is None else {delivery.document_id: facts[delivery.document_id]}
+        known.append(_Known(delivery, earlier[delivery_id], its_facts))
+    return known
+
+
+async def _record(context: Context, group: Sequence[_Said]) -> list[Acknowledged | Exception]:
+    answers: list[Acknowledged | Exception] = []
+    fresh: list[_Said] = []
+    steps: list[Step] = []
     async with context.store.begin() as uow:
-        locked = (await repository.read_deliveries(uow.connection, [delivery.id], lock=True))[delivery.id]
-        stored = await _answer_of_key(uow, mandate, request, locked) or await _stored(uow, locked, result)
-        if stored is not None:
-            return stored
-        if locked.series != delivery.series:
-            raise Unavailable("the delivery was queued again at this moment")
-        await _record(context, uow, mandate, locked, request, details, evidence[delivery.id])
-        await uow.commit()
+        ids = {said.delivery.id for said in group}
+        locked = await repository.read_deliveries(uow.connection, ids, lock=True)
+        earlier = await repository.read_acknowledgements(uow.connection, ids)
+        for said in group:
+            now = locked[said.delivery.id]
+            try:
+                stored = _stored(now, earlier.get((now.id, now.series)), said.result)
+            except Rejected as refusal:
+                answers.append(refusal)
+                continue
+            if stored is not None:
+                answers.append(stored)
+            elif now.series != said.delivery.series:
+                answers.append(Unavailable("the delivery was queued again at this moment"))
+            else:
+                fresh.append(said)
+                steps.append(said.step(now))
+                # Another of the group may say something about the same delivery.
+                locked[now.id] = replace(now, state=RESULT_STATES[said.result])
+                earlier[now.id, now.series] = said.as_stored()
+                answers.append(_first_answer(said))
+        if fresh:
+            await take_steps(context, uow, steps)
+            # Made after those of the steps: a journey shows what has one moment in the order of ids.
+            rows = [{"id": context.new_id(), **said.row()} for said in fresh]
+            keys = [
+                _key(said.mandate, said.request).new(row["id"], said.details.at)
+                for said, row in zip(fresh, rows, strict=True)
+            ]
+            if not await add_keys(uow.connection, [key for key in keys if key is not None]):
+                raise EachAlone("a copy of this request is being answered at this moment")
+            await repository.add_acknowledgements(uow.connection, rows)
+            await uow.commit()
+    return answers
+
+
+def _first_answer(said: _Said) -> Acknowledged:
     return Acknowledged(
         created=True,
-        delivery_id=delivery.id,
-        series=delivery.series,
-        result=result.value,
-        state=RESULT_STATES[result],
-        acknowledged_at=details.at,
-        evidence=evidence[delivery.id].statement,
+        delivery_id=said.delivery.id,
+        series=said.delivery.series,
+        result=said.result.value,
+        state=RESULT_STATES[said.result],
+        acknowledged_at=said.details.at,
+        evidence=said.evidence.statement,
     )
 
 
@@ -81,21 +203,20 @@ def check_receiver(mandate: Mandate, delivery: Delivery | None) -> Delivery:
     return delivery
 
 
-async def _stored(uow: UnitOfWork, delivery: Delivery, result: Result) -> Acknowledged | None:
-    earlier = await repository.read_acknowledgement(uow.connection, delivery.id, delivery.series)
+def _stored(delivery: Delivery, earlier: Acknowledgement | None, result: Result) -> Acknowledged | None:
     if check_acknowledgement(delivery.state, None if earlier is None else earlier.result, result) or earlier is None:
         return None
     return _repeated(delivery, earlier)
 
 
 async def _answer_of_key(
-    uow: UnitOfWork, mandate: Mandate, request: Acknowledge, delivery: Delivery
+    connection: AsyncConnection, mandate: Mandate, request: Acknowledge, delivery: Delivery
 ) -> Acknowledged | None:
     """Find the answer a copy of this very request got, whatever has become of the delivery since."""
-    acknowledgement_id = await _key(mandate, request).find(uow.connection)
+    acknowledgement_id = await _key(mandate, request).find(connection)
     if acknowledgement_id is None:
         return None
-    return _repeated(delivery, await repository.read_acknowledgement_by_id(uow.connection, acknowledgement_id))
+    return _repeated(delivery, await repository.read_acknowledgement_by_id(connection, acknowledgement_id))
 
 
 def _repeated(delivery: Delivery, earlier: Acknowledgement) -> Acknowledged:
@@ -123,36 +244,4 @@ def _details(context: Context, mandate: Mandate, request: Acknowledge, result: R
         reason_code=REFUSED_BY_ADDRESSEE if failed else None,
         reason=request.reason or None if failed else None,
         requeue_possible=True if failed else None,
-    )
-
-
-async def _record(
-    context: Context,
-    uow: UnitOfWork,
-    mandate: Mandate,
-    delivery: Delivery,
-    request: Acknowledge,
-    details: StepDetails,
-    evidence: SignedEvidence,
-) -> None:
-    result = Result(request.result)
-    to_state: DeliveryState = RESULT_STATES[result]
-    await take_step(context, uow, [delivery], to_state, _CAUSES[result], details, evidence={delivery.id: evidence})
-    acknowledgement_id = context.new_id()
-    if not await _key(mandate, request).take(uow.connection, acknowledgement_id, details.at):
-        raise Unavailable("a copy of this request is being answered at this moment")
-    await repository.add_acknowledgement(
-        uow.connection,
-        {
-            "id": acknowledgement_id,
-            "delivery_id": delivery.id,
-            "document_id": delivery.document_id,
-            "series": delivery.series,
-            "result": result.value,
-            "reason": request.reason,
-            "system_id": mandate.system.id,
-            "credential_id": mandate.credential_id,
-            "evidence_id": evidence.id,
-            "acknowledged_at": details.at,
-        },
     )

@@ -1,7 +1,10 @@
 """What use cases work with."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from services.routing.clients.packets import Packets
@@ -12,10 +15,14 @@ from shared.blobs import BlobStore
 from shared.clock import Clock
 from shared.contracts.base import MAX_ITEMS
 from shared.contracts.routing import MailboxChanged
+from shared.groups import Group
 from shared.identifiers import IdSource
 from shared.messaging import Bus
 from shared.outbox import Store, UnitOfWork
 from shared.tokens import TokenVerifier
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 
 @dataclass
@@ -45,6 +52,17 @@ class Context:
     clock: Clock
     new_id: IdSource
     bells: Bells = field(default_factory=Bells)
+    _groups: dict[Any, Group[Any, Any]] = field(default_factory=dict)
+
+    def group(
+        self, work: Callable[["Context", Sequence[ItemT]], Awaitable[Sequence[ResultT | Exception]]]
+    ) -> Group[ItemT, ResultT]:
+        """
+        The group of this process that does some work for concurrent requests together.
+        """
+        if work not in self._groups:
+            self._groups[work] = Group(partial(work, self))
+        return self._groups[work]
 
     def hint_after_commit(self, uow: UnitOfWork, agency_keys: set[UUID]) -> None:
         """

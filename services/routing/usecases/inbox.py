@@ -1,5 +1,7 @@
 """The mailbox: listing, reading, fetching. Only fetching bytes changes anything, and nothing is hidden by it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from services.routing.repository import inbox as repository
 from services.routing.repository.cursors import read_cursor, write_cursor
 from services.routing.usecases.access import authorize, choose_agency, not_found
 from services.routing.usecases.context import Context
-from services.routing.usecases.steps import StepDetails, take_step
+from services.routing.usecases.steps import Step, StepDetails, take_steps
 from shared.contracts.base import Lane
 from shared.contracts.routing import (
     AttachmentView,
@@ -28,6 +30,7 @@ from shared.contracts.routing import (
 from shared.contracts.signing import VerificationReport
 from shared.edxml import Attachment
 from shared.errors import FieldError
+from shared.telemetry import correlation_id
 
 PACKET_TYPE = "application/edxml+xml"
 
@@ -168,16 +171,44 @@ async def _find_openable(context: Context, mandate: Mandate, delivery_id: UUID) 
     return row
 
 
+@dataclass(frozen=True)
+class _Fetching:
+    """
+    Whose fetching is to be noted.
+    """
+
+    delivery_id: UUID
+    by: str
+    correlation: str = field(default_factory=correlation_id)
+
+
 async def _note_fetched(context: Context, mandate: Mandate, delivery_id: UUID) -> None:
+    await context.group(_note_all_fetched).do(_Fetching(delivery_id, mandate.system.id))
+
+
+async def _note_all_fetched(context: Context, group: Sequence[_Fetching]) -> list[Exception | None]:
+    now = context.clock.now()
     async with context.store.begin() as uow:
-        found = await deliveries_repository.read_deliveries(uow.connection, [delivery_id], lock=True)
-        delivery = found[delivery_id]
-        if delivery.state not in OPENABLE:  # recalled or expired a moment ago
-            raise illegal_step(delivery.state)
-        if delivery.state is DeliveryState.AVAILABLE:
-            details = StepDetails(at=context.clock.now(), by=mandate.system.id)
-            await take_step(context, uow, [delivery], DeliveryState.FETCHED, Cause.FETCHED, details)
+        found = await deliveries_repository.read_deliveries(
+            uow.connection, {one.delivery_id for one in group}, lock=True
+        )
+        first = {one.delivery_id: one for one in reversed(group)}
+        steps = [
+            Step(
+                found[one.delivery_id],
+                DeliveryState.FETCHED,
+                Cause.FETCHED,
+                StepDetails(at=now, by=one.by),
+                correlation=one.correlation,
+            )
+            for one in first.values()
+            if found[one.delivery_id].state is DeliveryState.AVAILABLE
+        ]
+        if steps:
+            await take_steps(context, uow, steps)
             await uow.commit()
+    # Recalled or expired a moment ago.
+    return [None if (state := found[one.delivery_id].state) in OPENABLE else illegal_step(state) for one in group]
 
 
 def _choose_attachment(row: AnyRow, n: int) -> Attachment:

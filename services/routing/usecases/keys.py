@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.errors import IdempotencyKeyReused
 from services.routing.repository import keys as repository
-from services.routing.repository.keys import StoredKey
+from services.routing.repository.keys import NewKey
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,16 @@ class RequestKey:
         Raises:
             IdempotencyKeyReused: Another request was faster.
         """
-        if self.key is None:
-            return True
-        mine = StoredKey(self.operation, self.request_sha256, result_id)
-        if await repository.add_key(connection, self.system_id, self.key, mine, at):
+        new = self.new(result_id, at)
+        if new is None or await repository.add_keys(connection, [new]):
             return True
         await self.find(connection)
         return False
+
+    def new(self, result_id: UUID, at: datetime) -> NewKey | None:
+        """
+        What is to be noted with the result; None where the caller sent no key.
+        """
+        if self.key is None:
+            return None
+        return NewKey(self.system_id, self.key, self.operation, self.request_sha256, result_id, at)

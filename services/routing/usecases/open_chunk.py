@@ -1,6 +1,5 @@
 """Opening: a chunk of a dispatch becomes deliveries in mailboxes, all in one transaction."""
 
-from collections import defaultdict
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from services.routing.repository import deliveries as repository
 from services.routing.repository.chunks import Chunk
 from services.routing.repository.deliveries import Delivery, Opening
 from services.routing.usecases.context import Context
-from services.routing.usecases.steps import StepDetails, note_steps, take_step
+from services.routing.usecases.steps import Step, StepDetails, note_steps, take_steps
 from shared.contracts.routing import ChunkReady, DeliveryState
 from shared.messaging import Item
 from shared.outbox import UnitOfWork
@@ -65,14 +64,13 @@ async def _open_new(context: Context, uow: UnitOfWork, chunk: Chunk, register: R
         for key in chunk.addressee_keys
     ]
     opened = await repository.open_deliveries(uow.connection, chunk, openings, now)
-    by_hold: dict[str | None, list[Delivery]] = defaultdict(list)
-    for opening in openings:
-        if opening.id in opened:
-            by_hold[opening.held].append(_as_delivery(chunk, opening, now))
-    for held, deliveries in by_hold.items():
-        state = DeliveryState.AVAILABLE if held is None else DeliveryState.QUEUED
-        details = StepDetails(at=now, by=AXIS, held=held)
-        await note_steps(context, uow, deliveries, state, details, opened=True)
+    await note_steps(context, uow, [_first_step(chunk, opening, now) for opening in openings if opening.id in opened])
+
+
+def _first_step(chunk: Chunk, opening: Opening, now: datetime) -> Step:
+    delivery = _as_delivery(chunk, opening, now)
+    details = StepDetails(at=now, by=AXIS, held=opening.held)
+    return Step(delivery, delivery.state, Cause.RELEASED, details, opened=True)
 
 
 async def _open_again(context: Context, uow: UnitOfWork, delivery_id: UUID, register: Register, now: datetime) -> None:
@@ -87,7 +85,7 @@ async def _open_again(context: Context, uow: UnitOfWork, delivery_id: UUID, regi
         await repository.mark_held(uow.connection, [delivery.id], held)
         return
     details = StepDetails(at=now, by=AXIS)
-    await take_step(context, uow, [delivery], DeliveryState.AVAILABLE, Cause.RELEASED, details)
+    await take_steps(context, uow, [Step(delivery, DeliveryState.AVAILABLE, Cause.RELEASED, details)])
 
 
 def _as_delivery(chunk: Chunk, opening: Opening, now: datetime) -> Delivery:

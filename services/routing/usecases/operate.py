@@ -18,7 +18,7 @@ from services.routing.repository.deliveries import Delivery
 from services.routing.repository.figures import LaneFigures
 from services.routing.usecases.access import authorize, find_agency
 from services.routing.usecases.context import Context
-from services.routing.usecases.steps import StepDetails, make_evidence, take_step
+from services.routing.usecases.steps import Step, StepDetails, make_evidence, take_steps
 from shared.contracts.base import Lane
 from shared.contracts.routing import (
     COUNTED_UP_TO,
@@ -115,7 +115,7 @@ async def requeue(context: Context, request: ActOnDeliveries) -> ActResults:
         found = await deliveries_repository.read_deliveries(uow.connection, set(request.delivery_ids), lock=True)
         chosen = [delivery for delivery in found.values() if delivery.state is DeliveryState.FAILED]
         details = StepDetails(at=now, by=mandate.system.id, reason=request.reason)
-        await take_step(context, uow, chosen, DeliveryState.QUEUED, Cause.REQUEUED, details)
+        await take_steps(context, uow, [Step(one, DeliveryState.QUEUED, Cause.REQUEUED, details) for one in chosen])
         await _add_chunks_of_one(context, uow, chosen)
         uow.after_commit(context.bells.lanes.set)
         await uow.commit()
@@ -152,8 +152,8 @@ async def cancel(context: Context, request: ActOnDeliveries) -> ActResults:
             if is_allowed(delivery.state, DeliveryState.CANCELLED, Cause.CANCELLED)
             and delivery.series == found[delivery.id].series
         ]
-        proofs = {delivery.id: evidence[delivery.id] for delivery in chosen}
-        await take_step(context, uow, chosen, DeliveryState.CANCELLED, Cause.CANCELLED, details, evidence=proofs)
+        steps = [Step(one, DeliveryState.CANCELLED, Cause.CANCELLED, details, evidence[one.id]) for one in chosen]
+        await take_steps(context, uow, steps)
         await uow.commit()
     return _results(request, {**found, **locked}, {delivery.id for delivery in chosen}, DeliveryState.CANCELLED)
 

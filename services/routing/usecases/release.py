@@ -8,7 +8,7 @@ from services.routing.repository import chunks as chunks_repository
 from services.routing.repository import deliveries as repository
 from services.routing.usecases.context import Context
 from services.routing.usecases.open_chunk import AXIS
-from services.routing.usecases.steps import StepDetails, take_step
+from services.routing.usecases.steps import Step, StepDetails, take_steps
 from shared.contracts.base import MAX_ITEMS
 from shared.contracts.routing import DeliveryState
 from shared.runtime import ring_or_pass
@@ -50,7 +50,7 @@ async def _release_some(context: Context, mailbox_key: UUID) -> int:
         lanes = await chunks_repository.paused_lanes(uow.connection, now)
         batch = await repository.lock_queued(uow.connection, mailbox_key, not_in_lanes=lanes.keys(), limit=MAX_ITEMS)
         details = StepDetails(at=now, by=AXIS)
-        await take_step(context, uow, batch, DeliveryState.AVAILABLE, Cause.RELEASED, details)
+        await take_steps(context, uow, [Step(one, DeliveryState.AVAILABLE, Cause.RELEASED, details) for one in batch])
         await uow.commit()
     return len(batch)
 

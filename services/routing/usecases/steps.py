@@ -2,20 +2,24 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from services.routing.domain.deliveries import EvidenceFacts, illegal_step
 from services.routing.domain.states import NEXT_SERIES, STATES, Cause, is_allowed
+from services.routing.repository import AnyRow
 from services.routing.repository import deliveries as repository
 from services.routing.repository.deliveries import Delivery
 from services.routing.usecases.context import Context
 from shared.contracts.base import MAX_ITEMS, Lane
 from shared.contracts.routing import DeliveriesChanged, DeliveryState, DeliveryStep
 from shared.outbox import UnitOfWork
+from shared.telemetry import correlation_id
+
+Alike: TypeAlias = tuple[datetime, str | None, str | None, bool | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,13 @@ class StepDetails:
     requeue_possible: bool | None = None
     held: str | None = None
 
+    @property
+    def alike(self) -> Alike:
+        """
+        What is written into the delivery itself: steps that share it are written together, whoever caused them.
+        """
+        return self.at, self.reason_code, self.reason, self.requeue_possible, self.held
+
 
 async def make_evidence(
     context: Context,
@@ -61,15 +72,18 @@ async def make_evidence(
     details: StepDetails,
     *,
     register_codes: Mapping[UUID, str],
+    facts: Mapping[UUID, AnyRow] | None = None,
 ) -> dict[UUID, SignedEvidence]:
     """
-    Have evidence signed for steps into a final state; no transaction may be open.
+    Have evidence signed for steps into a final state; no transaction may be open. What the documents say is read here
+    unless `facts` brings it.
 
     Returns:
         By delivery.
     """
-    async with context.store.read() as connection:
-        facts = await repository.facts_for_evidence(connection, {delivery.document_id for delivery in deliveries})
+    if facts is None:
+        async with context.store.read() as connection:
+            facts = await repository.facts_for_evidence(connection, {one.document_id for one in deliveries})
     ids = {delivery.id: context.new_id() for delivery in deliveries}
     claims = [
         EvidenceFacts(
@@ -97,123 +111,122 @@ async def make_evidence(
     }
 
 
-async def take_step(
-    context: Context,
-    uow: UnitOfWork,
-    deliveries: Sequence[Delivery],
-    to_state: DeliveryState,
-    cause: Cause,
-    details: StepDetails,
-    *,
-    evidence: Mapping[UUID, SignedEvidence] | None = None,
-) -> None:
+@dataclass(frozen=True)
+class Step:
     """
-    Move deliveries that the transaction has locked, all for the same cause; every statement is one for all of them.
+    One delivery's step, given as the delivery stood before it.
 
-    Every step into a state that has evidence needs some, signed beforehand, by delivery.
+    Attributes:
+        evidence: Signed beforehand; every step into a state that has evidence needs some.
+        opened: The first step of all, out of no state.
+        correlation: Of the request that caused it, since several may be committed together.
+    """
+
+    delivery: Delivery
+    to_state: DeliveryState
+    cause: Cause
+    details: StepDetails
+    evidence: SignedEvidence | None = None
+    opened: bool = False
+    correlation: str = field(default_factory=correlation_id)
+
+    @property
+    def series(self) -> int:
+        """
+        The series after the step.
+        """
+        return self.delivery.series + 1 if self.is_next_series else self.delivery.series
+
+    @property
+    def is_next_series(self) -> bool:
+        """
+        Whether a new series begins with it.
+        """
+        return not self.opened and (self.delivery.state, self.to_state) in NEXT_SERIES
+
+
+async def take_steps(context: Context, uow: UnitOfWork, steps: Sequence[Step]) -> None:
+    """
+    Move deliveries that the transaction has locked; every statement is one for all that move alike.
 
     Raises:
         IllegalStep: The table of states does not allow it for one of them.
     """
-    evidence = evidence or {}
-    if not deliveries:
-        return
-    for delivery in deliveries:
-        if not is_allowed(delivery.state, to_state, cause):
-            raise illegal_step(delivery.state)
-    if STATES[to_state].has_evidence and not evidence.keys() >= {delivery.id for delivery in deliveries}:
-        raise ValueError(f"a step into {to_state} needs evidence")
-    by_kind: dict[bool, list[Delivery]] = defaultdict(list)
-    for delivery in deliveries:
-        by_kind[(delivery.state, to_state) in NEXT_SERIES].append(delivery)
-    values: dict[str, Any] = {
-        "state": to_state.value,
-        "held": details.held,
-        "reason_code": details.reason_code,
-        "reason": details.reason,
-        "requeue_possible": details.requeue_possible,
-        "changed_at": details.at,
-    }
-    if to_state is DeliveryState.AVAILABLE:
-        values["available_at"] = details.at
+    for step in steps:
+        if not is_allowed(step.delivery.state, step.to_state, step.cause):
+            raise illegal_step(step.delivery.state)
+        if STATES[step.to_state].has_evidence and step.evidence is None:
+            raise ValueError(f"a step into {step.to_state} needs evidence")
     await repository.add_evidence(
-        uow.connection,
-        [
-            {
-                "id": evidence[delivery.id].id,
-                "delivery_id": delivery.id,
-                "document_id": delivery.document_id,
-                "series": delivery.series,
-                "state": to_state.value,
-                "statement": evidence[delivery.id].statement,
-                "made_at": evidence[delivery.id].made_at,
-            }
-            for delivery in deliveries
-            if delivery.id in evidence
-        ],
+        uow.connection, [_evidence_row(step, step.evidence) for step in steps if step.evidence]
     )
-    for next_series, members in by_kind.items():
-        ids = [delivery.id for delivery in members]
-        await repository.move(uow.connection, ids, values, next_series=next_series)
-        await note_steps(context, uow, members, to_state, details, evidence=evidence, next_series=next_series)
+    alike: dict[tuple[DeliveryState, Alike, bool], list[UUID]] = defaultdict(list)
+    for step in steps:
+        alike[step.to_state, step.details.alike, step.is_next_series].append(step.delivery.id)
+    for (to_state, (at, reason_code, reason, requeue_possible, held), is_next_series), ids in alike.items():
+        move = repository.Move(to_state, at, reason_code, reason, requeue_possible, held, next_series=is_next_series)
+        await repository.move(uow.connection, ids, move)
+    await note_steps(context, uow, steps)
 
 
-async def note_steps(
-    context: Context,
-    uow: UnitOfWork,
-    deliveries: Sequence[Delivery],
-    to_state: DeliveryState,
-    details: StepDetails,
-    *,
-    evidence: Mapping[UUID, SignedEvidence] | None = None,
-    next_series: bool = False,
-    opened: bool = False,
-) -> None:
+async def note_steps(context: Context, uow: UnitOfWork, steps: Sequence[Step]) -> None:
     """
     Write steps into the history, publish them, and hint to both sides once they are durable.
-
-    The deliveries are given as they stood before the step; `opened` says it is the first of each, out of no state.
     """
-    evidence = evidence or {}
-    rows: list[dict[str, Any]] = []
-    steps: dict[Lane, list[DeliveryStep]] = defaultdict(list)
-    for delivery in deliveries:
-        proof = evidence.get(delivery.id)
-        series = delivery.series + 1 if next_series else delivery.series
-        rows.append(
-            {
-                "id": context.new_id(),
-                "delivery_id": delivery.id,
-                "document_id": delivery.document_id,
-                "from_state": None if opened else delivery.state.value,
-                "to_state": to_state.value,
-                "series": series,
-                "held": details.held,
-                "reason_code": details.reason_code,
-                "by": details.by,
-                "evidence_id": None if proof is None else proof.id,
-                "at": details.at,
-            }
-        )
-        steps[Lane(delivery.lane)].append(
-            DeliveryStep(
-                delivery_id=delivery.id,
-                document_id=delivery.document_id,
-                sender_key=delivery.sender_key,
-                addressee_key=delivery.addressee_key,
-                mailbox_key=delivery.mailbox_key,
-                from_state=None if opened else delivery.state,
-                to_state=to_state,
-                series=series,
-                reason_code=details.reason_code,
-                evidence_sha256=None if proof is None else proof.sha256,
-                lane=Lane(delivery.lane),
-                at=details.at,
-            )
-        )
-    await repository.add_steps(uow.connection, rows)
-    for lane, items in steps.items():
+    await repository.add_steps(uow.connection, [_step_row(context, step) for step in steps])
+    # An event tells of one document only: whoever is shown its leaf in the journal learns nothing of others.
+    facts: dict[tuple[int, UUID, str], list[DeliveryStep]] = defaultdict(list)
+    for step in steps:
+        facts[step.delivery.lane, step.delivery.document_id, step.correlation].append(_fact(step))
+    for (lane, _, correlation), items in facts.items():
         for start in range(0, len(items), MAX_ITEMS):
-            uow.outbox.add(DeliveriesChanged(items=tuple(items[start : start + MAX_ITEMS])), lane=lane)
-    keys = {delivery.mailbox_key for delivery in deliveries} | {delivery.sender_key for delivery in deliveries}
+            event = DeliveriesChanged(items=tuple(items[start : start + MAX_ITEMS]))
+            uow.outbox.add(event, lane=Lane(lane), correlation=correlation)
+    keys = {step.delivery.mailbox_key for step in steps} | {step.delivery.sender_key for step in steps}
     context.hint_after_commit(uow, keys)
+
+
+def _evidence_row(step: Step, evidence: SignedEvidence) -> dict[str, Any]:
+    return {
+        "id": evidence.id,
+        "delivery_id": step.delivery.id,
+        "document_id": step.delivery.document_id,
+        "series": step.delivery.series,
+        "state": step.to_state.value,
+        "statement": evidence.statement,
+        "made_at": evidence.made_at,
+    }
+
+
+def _step_row(context: Context, step: Step) -> dict[str, Any]:
+    return {
+        "id": context.new_id(),
+        "delivery_id": step.delivery.id,
+        "document_id": step.delivery.document_id,
+        "from_state": None if step.opened else step.delivery.state.value,
+        "to_state": step.to_state.value,
+        "series": step.series,
+        "held": step.details.held,
+        "reason_code": step.details.reason_code,
+        "by": step.details.by,
+        "evidence_id": None if step.evidence is None else step.evidence.id,
+        "at": step.details.at,
+    }
+
+
+def _fact(step: Step) -> DeliveryStep:
+    delivery = step.delivery
+    return DeliveryStep(
+        delivery_id=delivery.id,
+        document_id=delivery.document_id,
+        sender_key=delivery.sender_key,
+        addressee_key=delivery.addressee_key,
+        mailbox_key=delivery.mailbox_key,
+        from_state=None if step.opened else delivery.state,
+        to_state=step.to_state,
+        series=step.series,
+        reason_code=step.details.reason_code,
+        evidence_sha256=None if step.evidence is None else step.evidence.sha256,
+        lane=Lane(delivery.lane),
+        at=step.details.at,
+    )
