@@ -14,11 +14,13 @@ import typer
 from deploy.cli import (
     agencies,
     backup,
+    certificates,
     distributed,
     failed,
     journey,
     mailbox,
     node,
+    node_keys,
     packets,
     queues,
     register,
@@ -65,7 +67,9 @@ backup.add_commands(app)
 distributed.add_commands(app)
 app.add_typer(agencies.app, name="agencies")
 app.add_typer(registrations.app, name="registrations")
+systems.app.add_typer(certificates.app, name="certificates")
 app.add_typer(systems.app, name="systems")
+app.add_typer(node_keys.app, name="keys")
 app.add_typer(register.app, name="register")
 packets.add_commands(app)
 mailbox.add_commands(app)

@@ -140,7 +140,7 @@ def list_systems(context: typer.Context, as_json: AsJson = False) -> None:
     """
     Liệt kê hệ thống. / List systems.
     """
-    systems = wait_for(_list(place_of(context)))
+    systems = wait_for(list_all(place_of(context)))
     if as_json:
         print_json([one.model_dump(mode="json") for one in systems])
         return
@@ -160,7 +160,10 @@ def list_systems(context: typer.Context, as_json: AsJson = False) -> None:
     terminal.print(table("", columns, rows))
 
 
-async def _list(place: Place) -> list[SystemEntry]:
+async def list_all(place: Place) -> list[SystemEntry]:
+    """
+    Read every system of the register.
+    """
     found: list[SystemEntry] = []
     cursor: str | None = None
     async with place.admin() as admin:

@@ -99,14 +99,14 @@ class Given:
         """
         Identifier of the node.
         """
-        return str(self._value("node_id"))
+        return str(self.value("node_id"))
 
     @property
     def public_url(self) -> str:
         """
         Public address of the node.
         """
-        return str(self._value("public_url"))
+        return str(self.value("public_url"))
 
     @property
     def broker_url(self) -> str:
@@ -122,7 +122,7 @@ class Given:
         """
         The database, as the service's own role; for SQLAlchemy.
         """
-        return _plain(self._value("database_url"))
+        return _plain(self.value("database_url"))
 
     @property
     def blob_folder(self) -> Path:
@@ -142,12 +142,18 @@ class Given:
         fields = settings_class(self.name).model_fields
         found: dict[str, Any] = {}
         for name in fields:
-            value = self._value(name, required=False)
+            value = self.value(name, required=False)
             if value is not None and not self._in_environment(name):
                 found[name] = value
         return found
 
-    def _value(self, name: str, *, required: bool = True) -> Any:
+    def value(self, name: str, *, required: bool = True) -> Any:
+        """
+        Look one setting of the service up: environment, folder of secrets, node's folder.
+
+        Raises:
+            NodeError: Nobody gave it, and it is required.
+        """
         variable = f"{self._prefix}{name}"
         if (value := _in_environment(variable)) is not None:
             return value

@@ -26,8 +26,6 @@ MIN_FREE_BYTES: Final = 1 << 30
 MIN_FREE_FILES: Final = 10_000
 CERTIFICATE_WARNING: Final = timedelta(days=30)
 
-_OTHERS: Final = 0o077
-
 
 def look_at_machine(subject: Subject, *, watermark: int) -> Iterator[Finding]:
     """
@@ -95,7 +93,7 @@ def look_at_secrets(subject: Subject, now: datetime) -> Iterator[Finding]:
                     "Bring the keys folder back from where it is kept apart; it is in no backup.",
                 ),
             )
-        elif stat.S_IMODE(path.stat().st_mode) & _OTHERS:
+        elif _is_open(path.stat()):
             yield bad(
                 "secrets", (f"{path} người khác đọc được", "it is readable by others"), (f"chmod 600 {path}",) * 2
             )
@@ -109,6 +107,12 @@ def look_at_secrets(subject: Subject, now: datetime) -> Iterator[Finding]:
             yield good("secrets", f"chỉ chủ đọc được {path}", "readable by its owner alone")
     if subject.key_file is not None and subject.passphrase_file is not None and subject.key_file.exists():
         yield from _key_store(subject.key_file, subject.passphrase_file, now)
+
+
+def _is_open(status: os.stat_result) -> bool:
+    # An orchestrator mounts secrets as root's, readable by the group of the one account they are for.
+    handed_to_us = status.st_uid == 0 != os.geteuid()
+    return bool(stat.S_IMODE(status.st_mode) & (0o037 if handed_to_us else 0o077))
 
 
 def _key_store(key_file: Path, passphrase_file: Path, now: datetime) -> Iterator[Finding]:

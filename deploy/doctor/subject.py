@@ -122,7 +122,7 @@ async def distributed_subject(home: Home | None) -> Subject:
     blobs = found.ask(lambda given: given.blob_folder, "routing")
     values: dict[str, Any] = {}
     for name in ("key_file", "passphrase_file"):
-        given = found.ask(lambda given, name=name: given.values().get(name) or _variable(f"SIGNING_{name}"), "signing")
+        given = found.ask(lambda given, name=name: given.value(name), "signing")
         values[name] = None if given is None else Path(given)
     secrets = [path for path in values.values() if path is not None]
     if home is not None and home.config_file.exists():
