@@ -133,6 +133,12 @@ def test_a_process_is_watched_and_given_time_to_end(workload: dict[str, Any]) ->
     assert pod["terminationGracePeriodSeconds"] >= paused + needed + 10
 
 
+def test_packets_are_not_decoded_in_memory() -> None:
+    [routing] = [workload for workload in DEPLOYMENTS if workload["metadata"]["name"] == "axis-routing"]
+    [scratch] = [volume["emptyDir"] for volume in pod_of(routing)["volumes"] if volume["name"] == "tmp"]
+    assert "medium" not in scratch
+
+
 def test_every_process_has_its_limit_of_disruption() -> None:
     budgets = {
         document["metadata"]["name"]: document["spec"]
