@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,10 +45,18 @@ def serve(
     raise typer.Exit(serve_process(process, _given_home(context), copy_number=copy_number))
 
 
-def supervise(context: typer.Context, passing: Annotated[bool, typer.Option("--passing", hidden=True)] = False) -> None:
+def supervise(
+    context: typer.Context,
+    detached: Annotated[bool, typer.Option("--detached", help="Chạy tiếp ở nền. / Go on in the background.")] = False,
+    passing: Annotated[
+        bool, typer.Option("--passing", help="Dừng thì xóa máy chủ riêng. / Private servers go with it.")
+    ] = False,
+) -> None:
     """
     Trông coi mọi tiến trình; `axis distributed up` gọi lệnh này. / Look after all processes, as `up` has it done.
     """
+    if detached and os.fork():
+        os._exit(0)
     from deploy.distributed.supervisor import supervise_until_told
 
     raise typer.Exit(supervise_until_told(place_of(context).home, passing=passing))

@@ -70,10 +70,9 @@ def up(root: Path, report: Report, *, node_id: str = "H43", passing: bool = Fals
         )
     else:
         folder.home.config()
-    process = None
     if not _is_running(folder):
         folder.note.unlink(missing_ok=True)
-        process = _launch(folder, passing=passing)
+        _launch(folder, passing=passing)
     deadline = time.monotonic() + START_SECONDS + DRAIN_SECONDS
     told: Note | None = None
     while time.monotonic() < deadline:
@@ -83,8 +82,7 @@ def up(root: Path, report: Report, *, node_id: str = "H43", passing: bool = Fals
             report(note)
         if note is not None and note.phase == "ready":
             return note
-        ended = process.poll() is not None if process is not None else not _is_running(folder)
-        if ended:
+        if not processes_of(folder.root, "supervise"):
             raise _failure(folder, folder.read_note())
         time.sleep(_POLL_SECONDS)
     down(root, report)
@@ -134,16 +132,18 @@ def _ports(*, passing: bool) -> tuple[int, int]:
     return first, second
 
 
-def _launch(folder: Folder, *, passing: bool) -> subprocess.Popen[bytes]:
+def _launch(folder: Folder, *, passing: bool) -> None:
     folder.logs.mkdir(mode=0o700, exist_ok=True)
-    command = [sys.executable, "-m", "deploy.cli", "--home", str(folder.root), "supervise"]
+    command = [sys.executable, "-m", "deploy.cli", "--home", str(folder.root), "supervise", "--detached"]
     with (folder.logs / "supervisor.log").open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 - ourselves
+        # It leaves us at once, so that nobody has to wait for its end.
+        subprocess.run(  # noqa: S603 - ourselves
             [*command, *(["--passing"] if passing else [])],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            check=True,
         )
 
 
