@@ -12,12 +12,15 @@ from shared.contracts.base import Contract, Hint, Lane, Operation
 from shared.errors import Rejected, Unavailable
 from shared.messaging.item import Item
 from shared.messaging.port import DEFAULT_DEADLINE, Bus, EventHandler
+from shared.telemetry import get_logger
 from shared.telemetry.figures import Figures
 from shared.telemetry.traces import bound_traceparent, span
 
 RequestT = TypeVar("RequestT", bound=Contract)
 ReplyT = TypeVar("ReplyT", bound=Contract)
 HintT = TypeVar("HintT", bound=Hint)
+
+_logger = get_logger(__name__)
 
 
 class ObservedBus:
@@ -66,7 +69,14 @@ class ObservedBus:
                 span(operation.name, kind="server", parent=bound_traceparent()),
                 timer.timed(),
             ):
-                return await handler(request)
+                try:
+                    reply = await handler(request)
+                except (Rejected, Unavailable) as error:
+                    # Its code only: the words may name people.
+                    _logger.info("ask refused", operation=operation.name, code=error.problem_code)
+                    raise
+                _logger.debug("ask answered", operation=operation.name)
+                return reply
 
         self._bus.answer(operation, timed)
 
@@ -84,6 +94,7 @@ class ObservedBus:
                 timer.timed(),
             ):
                 await handler(item)
+                _logger.debug("event handled", party=self._party, topic=item.type, id=str(item.id))
 
         self._bus.subscribe(topic, timed, concurrency=concurrency)
 

@@ -50,6 +50,9 @@ class Figures:
     def _gauge(self, name: str, words: str, *labels: str) -> Gauge:
         return Gauge(name, words, labels, registry=self.registry)
 
+    def _late(self, name: str, words: str) -> "LateGauge":
+        return LateGauge(name, words, self.registry)
+
     def _add_bus(self) -> None:
         self.asks = self._histogram(
             "axis_ask_seconds", "Time until an ask was answered, refused or lost.", "party", "operation", "outcome"
@@ -94,39 +97,70 @@ class Figures:
             "axis_lane_window_oldest_seconds", "Time since the oldest chunk in the window was last offered.", "lane"
         )
         self.lane_paused = self._gauge("axis_lane_paused", "1 while an operator has paused the lane.", "lane")
-        self.agencies_paused = self._gauge("axis_agencies_paused", "Addressees that an operator has paused.")
-        self.failed = self._gauge("axis_deliveries_failed", "Failed deliveries; counted up to a thousand.")
-        self.failed_oldest = self._gauge("axis_deliveries_failed_oldest_seconds", "Age of the oldest failure.")
-        self.held = self._gauge("axis_deliveries_held", "Deliveries held back; counted up to a thousand.")
+        self.agencies_paused = self._late("axis_agencies_paused", "Addressees that an operator has paused.")
+        self.failed = self._late("axis_deliveries_failed", "Failed deliveries; counted up to a thousand.")
+        self.failed_oldest = self._late("axis_deliveries_failed_oldest_seconds", "Age of the oldest failure.")
+        self.held = self._late("axis_deliveries_held", "Deliveries held back; counted up to a thousand.")
         self.mailbox_oldest = self._gauge(
             "axis_mailbox_oldest_seconds", "Age of the oldest document that an addressee has not acknowledged.", "lane"
         )
         self.mailboxes_late = self._gauge(
             "axis_mailboxes_late", "Mailboxes whose oldest document is not acknowledged in time.", "lane"
         )
-        self.free_bytes = self._gauge("axis_blob_free_bytes", "Room left where packets lie.")
+        self.free_bytes = self._late("axis_blob_free_bytes", "Room left where packets lie.")
 
     def _add_others(self) -> None:
-        self.min_free_bytes = self._gauge(
+        self.min_free_bytes = self._late(
             "axis_blob_min_free_bytes", "Watermark of free room below which intake answers 503."
         )
-        self.uploads = self._gauge("axis_gateway_uploads", "Packets being received now.")
-        self.polls = self._gauge("axis_gateway_polls", "Long polls held open now.")
+        self.uploads = self._late("axis_gateway_uploads", "Packets being received now.")
+        self.polls = self._late("axis_gateway_polls", "Long polls held open now.")
         self.certificate_days = self._gauge(
             "axis_certificate_days_left", "Days until a certificate of the node itself ends.", "role"
         )
-        self.revocation_list_hours = self._gauge(
+        self.revocation_list_hours = self._late(
             "axis_revocation_list_hours_left", "Hours until the revocation list is out of date."
         )
-        self.journal_size = self._gauge("axis_journal_leaves", "Events in the journal.")
-        self.journal_unsigned = self._gauge("axis_journal_unsigned_leaves", "Events that no signed head covers yet.")
-        self.journal_head_age = self._gauge("axis_journal_head_age_seconds", "Age of the newest signed head.")
-        self.notification_oldest = self._gauge(
+        self.journal_size = self._late("axis_journal_leaves", "Events in the journal.")
+        self.journal_unsigned = self._late("axis_journal_unsigned_leaves", "Events that no signed head covers yet.")
+        self.journal_head_age = self._late("axis_journal_head_age_seconds", "Age of the newest signed head.")
+        self.notification_oldest = self._late(
             "axis_notification_oldest_seconds", "Age of the oldest notification not delivered yet."
         )
-        self.endpoints_failing = self._gauge(
+        self.endpoints_failing = self._late(
             "axis_webhooks_failing", "Webhook endpoints that fail; counted up to a thousand."
         )
+
+
+class LateGauge:
+    """
+    A figure without labels that is shown from the first time it is set.
+
+    A process that never sets it must not show 0: the least free room of all processes would always be none.
+    """
+
+    def __init__(self, name: str, words: str, registry: CollectorRegistry) -> None:
+        self._name = name
+        self._words = words
+        self._registry = registry
+        self._gauge: Gauge | None = None
+
+    def set(self, value: float) -> None:
+        """
+        Show a value from now on.
+        """
+        self._made().set(value)
+
+    def set_function(self, read: Callable[[], float]) -> None:
+        """
+        Show what a function says at each scrape.
+        """
+        self._made().set_function(read)
+
+    def _made(self) -> Gauge:
+        if self._gauge is None:
+            self._gauge = Gauge(self._name, self._words, registry=self._registry)
+        return self._gauge
 
 
 class _Queues:

@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse
 from deploy.composition import traces
 from shared.clock import SystemClock
 from shared.contracts.base import Contract, Event, Operation
-from shared.errors import Unavailable
+from shared.errors import Rejected, RejectedElsewhere, Unavailable
 from shared.http import CorrelationMiddleware, TraceMiddleware
 from shared.identifiers import Uuid7Source
 from shared.messaging import Bus, Item
@@ -137,6 +137,27 @@ async def test_the_callers_id_stands_in_every_services_log_and_on_the_answer(hou
         "alpha": "ticket-4711",
         "beta": "ticket-4711",
     }
+
+
+async def test_a_refusal_leaves_a_line_with_its_code_in_the_service_that_refused(
+    house: House, log: io.StringIO
+) -> None:
+    async def refuse(_: Question) -> Answer:
+        raise RejectedElsewhere("too-odd", "Nguyễn Văn A is odd")
+
+    operation = Operation("beta.refuse_number", Question, Answer)
+    house.beta.answer(operation, refuse)
+    bind_correlation_id("ticket-4711")
+    with pytest.raises(Rejected):
+        await house.gateway.ask(operation, Question(number=1))
+    [line] = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (line["event"], line["code"], line["correlation_id"]) == ("ask refused", "too-odd", "ticket-4711")
+    assert "Nguyễn" not in log.getvalue()
+
+
+def test_a_process_shows_no_figure_that_it_does_not_know() -> None:
+    told = Figures().text().decode()
+    assert [line for line in told.splitlines() if line.startswith("axis_")] == []
 
 
 async def test_a_caller_that_only_traces_gets_its_trace_id_as_correlation_id(house: House) -> None:
