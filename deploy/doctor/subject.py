@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from deploy.backup.site import read_settings
 from deploy.composition import GATEWAY, PROCESSES, SERVICES
@@ -18,6 +19,8 @@ from deploy.embedded.home import Home
 from deploy.embedded.postgres import PrivatePostgres
 from deploy.embedded.postgres.seat import find_seat, lock_folder
 from gateway.settings import Settings as GatewaySettings
+
+_LISTENER: Final = re.compile(r"^listeners\.tcp\S*\s*=\s*\S*?(\d+)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,11 @@ async def distributed_subject(home: Home | None) -> Subject:
             found.missing.append(error)
     if folder is not None and not brokers and folder.rabbitmq.is_dir():
         found.forgive("BROKER_URL")
-        rabbit = PrivateRabbit(folder.rabbitmq)
-        brokers = {name: rabbit.url(name) for name in PROCESSES}
+        port, rabbit = _broker_port(folder.rabbitmq), PrivateRabbit(folder.rabbitmq)
+        if port is None:
+            found.missing.append(NodeError("The private RabbitMQ was never started.", remedy="Start it: make up."))
+        else:
+            brokers = {name: rabbit.url(name, port=port) for name in PROCESSES}
     blobs = found.ask(lambda given: given.blob_folder, "routing")
     values: dict[str, Any] = {}
     for name in ("key_file", "passphrase_file"):
@@ -190,6 +196,16 @@ def _writers(home: Home | None, blobs: Path | None, logs: Path | None) -> dict[t
         if seat is not None:
             found["cơ sở dữ liệu", "database"] = seat.root
     return found
+
+
+def _broker_port(folder: Path) -> int | None:
+    """Read the port of a private broker from the configuration that it was started with."""
+    try:
+        place = Path((folder / "place").read_text(encoding="utf-8").strip())
+        listener = _LISTENER.search((place / "rabbitmq.conf").read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return None if listener is None else int(listener[1])
 
 
 def _variable(name: str) -> str | None:
