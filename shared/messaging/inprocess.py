@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -14,9 +13,10 @@ from uuid import UUID
 
 from shared.clock import Clock
 from shared.contracts.base import Contract, Hint, Lane, Operation
-from shared.errors import FieldError, Rejected, RejectedElsewhere, Unavailable, UnavailableElsewhere
+from shared.errors import Rejected, Unavailable
 from shared.faults import NO_FAULTS, Faults, SimulatedCrash
 from shared.identifiers import IdSource
+from shared.messaging.answers import read_answer, write_defect, write_problem, write_result
 from shared.messaging.item import MAX_PACK_BYTES, MAX_PACK_ITEMS, Item, pack, unpack
 from shared.messaging.port import DEFAULT_DEADLINE, EVERY_TOPIC, AskInTransactionError, EventHandler, in_transaction
 from shared.telemetry import bind_correlation_id, correlation_id, get_logger
@@ -222,7 +222,7 @@ class InProcessBus:
         except TimeoutError:
             raise Unavailable(f"{operation.name} did not answer in time") from None
         await self.faults.at("reply", operation.name)
-        return _read_answer(operation, text)
+        return read_answer(operation, text)
 
     async def _answer(self, waiting: _Waiting, item: Item) -> None:
         if waiting.done.cancelled():  # the asker has given up; late work would be wasted
@@ -231,19 +231,17 @@ class InProcessBus:
         try:
             await self.faults.at("deliver", item.type)
             reply = await handler(operation.request.model_validate_json(item.data))
-            text = json.dumps({"result": reply.model_dump_json()})
-        except Rejected as error:
-            text = _problem("rejected", error)
-        except Unavailable as error:
-            text = _problem("unavailable", error)
+            text = write_result(reply)
+        except (Rejected, Unavailable) as error:
+            text = write_problem(error)
         except SimulatedCrash:
-            text = _problem("unavailable", Unavailable(f"{item.type} was lost"))
+            text = write_problem(Unavailable(f"{item.type} was lost"))
         except asyncio.CancelledError:
             waiting.done.cancel()
             raise
         except Exception:
             _logger.exception("ask failed", operation=item.type)
-            text = json.dumps({"defect": item.type})
+            text = write_defect(item.type)
         if not waiting.done.done():
             waiting.done.set_result(text)
 
@@ -352,25 +350,3 @@ class InProcessParty:
 
     def on_hint(self, kind: type[HintT], handler: Callable[[HintT], None]) -> None:
         self.bus.add_hint_handler(kind, handler)
-
-
-def _problem(kind: str, error: Rejected | Unavailable) -> str:
-    problem: dict[str, Any] = {"kind": kind, "code": error.problem_code, "detail": error.detail}
-    if isinstance(error, Rejected):
-        problem["errors"] = [entry.model_dump() for entry in error.errors]
-    else:
-        problem["retry_after"] = error.retry_after
-    return json.dumps({"problem": problem}, ensure_ascii=False)
-
-
-def _read_answer(operation: Operation[Any, Any], text: str) -> Any:
-    answer = json.loads(text)
-    if "result" in answer:
-        return operation.reply.model_validate_json(answer["result"])
-    problem = answer.get("problem")
-    if problem is None:
-        raise RuntimeError(f"{operation.name} met a defect")
-    if problem["kind"] == "rejected":
-        errors = [FieldError.model_validate(entry) for entry in problem["errors"]]
-        raise RejectedElsewhere(problem["code"], problem["detail"], errors=errors)
-    raise UnavailableElsewhere(problem["code"], problem["detail"], retry_after=problem["retry_after"])

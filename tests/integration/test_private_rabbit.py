@@ -8,12 +8,16 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from uuid import UUID
 
 import aio_pika
 import pytest
-from aio_pika.exceptions import DeliveryError
 
 from deploy.distributed.broker import PROGRAMS, PrivateCluster, PrivateRabbit
+from shared.clock import SystemClock
+from shared.identifiers import Uuid7Source
+from shared.messaging import Item
+from shared.messaging.rabbitmq import RabbitBus
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,6 +70,7 @@ async def test_a_new_owner_ends_what_a_killed_one_left(folder: Path) -> None:
     program = """
         import asyncio, os, sys
         from pathlib import Path
+from uuid import UUID
         from deploy.distributed.broker import PrivateRabbit
         asyncio.run(PrivateRabbit(Path(sys.argv[1])).start())
         os.kill(os.getpid(), 9)
@@ -80,28 +85,41 @@ async def test_a_new_owner_ends_what_a_killed_one_left(folder: Path) -> None:
     await broker.remove()
 
 
-async def _publish(exchange: aio_pika.abc.AbstractExchange) -> bool:
-    try:
-        await exchange.publish(aio_pika.Message(b"still"), "routing.document_accepted.v1", timeout=20)
-    except DeliveryError:
-        return False
-    return True
-
-
 async def test_three_brokers_are_one_and_go_on_without_their_leader(folder: Path) -> None:
+    received: set[UUID] = set()
+
+    async def note(item: Item) -> None:
+        received.add(item.id)
+
     async with PrivateCluster(folder) as cluster:
         members = await cluster.nodes[1].control(
             "list_queues", "--vhost", "axis", "--no-table-headers", "name", "members"
         )
         copies = [line for line in members.splitlines() if line.startswith("events.audit.everything")]
         assert [copies[0].count(node) for node in ("axis1", "axis2", "axis3")] == [1, 1, 1]
-        await cluster.nodes[0].kill()
-        async with await aio_pika.connect(cluster.urls("admin")[2]) as connection:
-            channel = await connection.channel()
-            exchange = await channel.get_exchange("event.routing")
-            async with asyncio.timeout(60):  # refused while the others agree on a new leader
-                while not await _publish(exchange):
-                    await asyncio.sleep(0.2)
+        clock = SystemClock()
+        new_id = Uuid7Source(clock)
+        signing, audit = (
+            RabbitBus(",".join(cluster.urls(party)), party=party, clock=clock, new_id=new_id)
+            for party in ("signing", "audit")
+        )
+        audit.subscribe("*", note)
+        for bus in (signing, audit):
+            await bus.start()
+        sent: set[UUID] = set()
+        async with asyncio.timeout(90):
+            for number in range(200):
+                if number == 50:
+                    await cluster.nodes[0].kill()  # both are connected to it, and it leads every queue
+                topic = "signing.certificates_issued.v1"
+                item = Item(id=new_id(), type=topic, source="signing", time=clock.now(), data="{}")
+                while not all(await signing.publish([item])):
+                    await asyncio.sleep(0.1)
+                sent.add(item.id)
+            while received < sent:
+                await asyncio.sleep(0.1)
+        for bus in (signing, audit):
+            await bus.close()
         await cluster.nodes[0].start({})
     assert _running_in(folder) == []
     await cluster.remove()
