@@ -152,6 +152,37 @@ async def test_an_answerer_that_is_cut_off_leaves_its_asks_to_another_copy(
     await second.close()
 
 
+async def test_an_ask_that_was_lost_twice_is_not_handed_to_a_third_copy(rabbit_carrier: RabbitCarrier) -> None:
+    handled = 0
+    asker = rabbit_carrier.party("beta")
+    await rabbit_carrier.start()
+    asking: asyncio.Future[Answer] | None = None
+    for copy in range(3):
+        begun = asyncio.Event()
+
+        async def hang(_: Question, begun: asyncio.Event = begun) -> Answer:
+            nonlocal handled
+            handled += 1
+            begun.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async with SeverableWire(rabbit_carrier.rabbit.port) as wire:
+            answerer = rabbit_carrier.another("alpha", port=wire.port)
+            answerer.answer(DOUBLE, hang)
+            await answerer.start()
+            if asking is None:
+                asking = asyncio.ensure_future(asker.ask(DOUBLE, Question(number=1), within=timedelta(seconds=20)))
+            if copy < 2:
+                await asyncio.wait_for(begun.wait(), 15)
+            else:
+                with pytest.raises(Unavailable):
+                    await asking
+            await wire.cut(for_good=True)
+            await answerer.close()
+    assert handled == 2
+
+
 async def test_a_connection_cut_while_publishing_loses_nothing(
     rabbit_carrier: RabbitCarrier, wire: SeverableWire
 ) -> None:

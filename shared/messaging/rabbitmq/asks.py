@@ -177,6 +177,7 @@ class Answerer:
         self._workers = {urgent: Workers(ASK_CONCURRENCY, self._answer) for urgent in (False, True)}
         self._session: Session | None = None
         self._packers: dict[tuple[str, str], Packer] = {}
+        self._taking: set[asyncio.Task[None]] = set()
 
     def add(self, operation: Operation[Any, Any], handler: Callable[[Any], Awaitable[Any]]) -> None:
         """
@@ -232,6 +233,17 @@ class Answerer:
             message.refuse_soon(requeue=False)
             return
         message.left = len(items)
+        if delivered.redelivered:
+            # Somebody died with these asks in hand. If one of them was why, it shall not go through all copies.
+            task = asyncio.get_running_loop().create_task(self._take_for_good(items, message, workers))
+            self._taking.add(task)
+            task.add_done_callback(self._taking.discard)
+        else:
+            workers.take(items, message)
+
+    @staticmethod
+    async def _take_for_good(items: list[Item], message: InHand, workers: Workers) -> None:
+        await message.acknowledge(wait=True)
         workers.take(items, message)
 
     async def _answer(self, item: Item, message: InHand) -> None:

@@ -176,18 +176,17 @@ class RabbitBus:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the processes, hides nothing
 
     async def _open(self, session: Session) -> None:
-        consumptions = []
-        if not self._drained:
-            subscriptions = [subscription.consumption() for subscription in self._subscriptions.values()]
-            consumptions = [*self._answerer.consumptions(), *subscriptions]
-        # Before anything is consumed: the first message may come before `open` returns.
+        await session.open(self._asker.on_message, self._on_hint)
+        self._asker.begin(session)
         self._answerer.begin(session)
+        self._publisher.begin(session)
         for subscription in self._subscriptions.values():
             subscription.begin(session)
-        await session.open(consumptions, self._asker.on_message, self._on_hint)
-        self._asker.begin(session)
-        self._publisher.begin(session)
+        # From now on the bus can be used; consuming comes last, because handlers use it with their first message.
         self._session = session
+        if not self._drained:
+            subscriptions = [subscription.consumption() for subscription in self._subscriptions.values()]
+            await session.consume([*self._answerer.consumptions(), *subscriptions])
         self._missing = ""
         _logger.info("the bus is ready", broker=session.where, party=self._party.name)
 

@@ -94,6 +94,7 @@ class Session:
         self.why_lost = ""
         self._closing = False
         self._connections: list[AbstractConnection] = []
+        self._in: AbstractConnection | None = None
         self._channels: list[AbstractChannel] = []
         self._out: dict[str, LowChannel] = {}
         self._consuming: list[tuple[LowChannel, str]] = []
@@ -102,9 +103,9 @@ class Session:
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
-    async def open(self, consumptions: Sequence[Consumption], on_answer: OnMessage, on_hint: OnMessage) -> None:
+    async def open(self, on_answer: OnMessage, on_hint: OnMessage) -> None:
         """
-        Connect, look whether everything is there, declare what is ours, and consume.
+        Connect, look whether everything is there, and be ready to ask, publish and hear.
 
         Raises:
             BrokerRefused: A person must change something first.
@@ -112,7 +113,8 @@ class Session:
         """
         with self._in_words():
             async with asyncio.timeout(OPEN_SECONDS):
-                publishing, consuming = await self._connect("out"), await self._connect("in")
+                publishing = await self._connect("out")
+                consuming = self._in = await self._connect("in")
                 await self._look(publishing)
                 for kind in ("asks", "answers", "events"):
                     self._out[kind] = await self._channel(publishing)
@@ -121,8 +123,20 @@ class Session:
                     await self._consume(consuming, Consumption(self._reply_queue(), 0, on_answer), exclusive=True)
                 if self._party.hears:
                     await self._consume(consuming, Consumption(self._hint_queue(), 0, on_hint), exclusive=True)
+
+    async def consume(self, consumptions: Sequence[Consumption]) -> None:
+        """
+        Declare queues of ours and begin to consume them.
+
+        Raises:
+            BrokerRefused: A person must change something first.
+            Unavailable: Nobody answers, or not in time.
+        """
+        assert self._in is not None
+        with self._in_words():
+            async with asyncio.timeout(OPEN_SECONDS):
                 for consumption in consumptions:
-                    await self._consume(consuming, consumption)
+                    await self._consume(self._in, consumption)
 
     @contextlib.contextmanager
     def _in_words(self) -> Iterator[None]:

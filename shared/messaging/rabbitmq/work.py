@@ -35,20 +35,21 @@ class InHand:
     sender: str
     reply_to: str
     arrived: float
+    acknowledged: bool = False
 
     @property
     def lost(self) -> bool:
         """
         The broker has taken it back and will hand it to somebody else, or again to us.
         """
-        return self.channel.is_closed
+        return self.channel.is_closed and not self.acknowledged
 
     async def item_done(self) -> None:
         """
         Count one item off; the last one acknowledges the message.
         """
         self.left -= 1
-        if self.left <= 0:
+        if self.left <= 0 and not self.acknowledged:
             await self.acknowledge()
 
     async def acknowledge(self, *, wait: bool = False) -> None:
@@ -58,6 +59,7 @@ class InHand:
         Args:
             wait: Until the acknowledgement has left this process.
         """
+        self.acknowledged = True
         with contextlib.suppress(AMQPError, ChannelInvalidStateError, ConnectionError):
             await self.channel.basic_ack(self.tag, wait=wait)
 
