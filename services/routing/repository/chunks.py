@@ -6,16 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    Integer,
-    bindparam,
-    delete,
-    func,
-    or_,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import ARRAY, Integer, Uuid, any_, bindparam, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -104,6 +95,21 @@ WHERE (
 )
 ORDER BY lane DESC
 """)
+_LOCK_CHUNKS = (
+    select(*(dispatch_chunks.c[name] for name in Chunk.__dataclass_fields__))
+    .where(dispatch_chunks.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+    .order_by(dispatch_chunks.c.id)
+    .with_for_update()
+)
+_MARK_OPENED = text("""
+WITH opened AS (
+    UPDATE routing.dispatch_chunks SET state = 'opened', opened_at = :now WHERE id = ANY(CAST(:ids AS uuid[]))
+    RETURNING dispatch_id, CASE WHEN requeued_delivery_id IS NULL THEN addressee_count ELSE 0 END AS count
+)
+UPDATE routing.dispatches SET unopened_count = unopened_count - one.count
+FROM (SELECT dispatch_id, sum(count) AS count FROM opened GROUP BY dispatch_id) one
+WHERE dispatches.id = one.dispatch_id AND one.count > 0
+""")
 _OFFER_LATE = (
     update(dispatch_chunks)
     .where(
@@ -170,54 +176,32 @@ async def offer_again(connection: AsyncConnection, lane: int, *, before: datetim
     return list((await connection.execute(_OFFER_LATE, values)).scalars())
 
 
-async def lock_chunk(connection: AsyncConnection, chunk_id: UUID) -> Chunk | None:
+async def lock_chunks(connection: AsyncConnection, chunk_ids: Collection[UUID]) -> list[Chunk]:
     """
-    Read a chunk and keep others from opening it until the transaction ends.
+    Read chunks and keep others from opening them until the transaction ends; in the order of acceptance.
     """
-    row = (
+    rows = await connection.execute(_LOCK_CHUNKS, {"ids": list(chunk_ids)})
+    chunks = [Chunk(**{**row._mapping, "addressee_keys": tuple(row.addressee_keys)}) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+    return sorted(chunks, key=lambda chunk: (chunk.accepted_at, chunk.id))
+
+
+async def put_back(connection: AsyncConnection, chunk_ids: Sequence[UUID]) -> None:
+    """
+    Return chunks to the backlog, because their lane was paused meanwhile.
+    """
+    if chunk_ids:
         await connection.execute(
-            select(
-                dispatch_chunks.c.id,
-                dispatch_chunks.c.dispatch_id,
-                dispatch_chunks.c.document_id,
-                dispatch_chunks.c.lane,
-                dispatch_chunks.c.sender_key,
-                dispatch_chunks.c.accepted_at,
-                dispatch_chunks.c.addressee_keys,
-                dispatch_chunks.c.requeued_delivery_id,
-                dispatch_chunks.c.state,
-            )
-            .where(dispatch_chunks.c.id == chunk_id)
-            .with_for_update()
+            update(dispatch_chunks)
+            .where(dispatch_chunks.c.id.in_(chunk_ids))
+            .values(state="waiting", offered_at=None, offers=0)
         )
-    ).one_or_none()
-    return None if row is None else Chunk(**{**row._mapping, "addressee_keys": tuple(row.addressee_keys)})  # noqa: SLF001 - SQLAlchemy's public name
 
 
-async def put_back(connection: AsyncConnection, chunk_id: UUID) -> None:
+async def mark_opened(connection: AsyncConnection, chunks: Sequence[Chunk], now: datetime) -> None:
     """
-    Return a chunk to the backlog, because its lane was paused meanwhile.
+    Take chunks out of the window and their addressees off their dispatches' counts of unopened ones.
     """
-    await connection.execute(
-        update(dispatch_chunks)
-        .where(dispatch_chunks.c.id == chunk_id)
-        .values(state="waiting", offered_at=None, offers=0)
-    )
-
-
-async def mark_opened(connection: AsyncConnection, chunk: Chunk, now: datetime) -> None:
-    """
-    Take a chunk out of the window and its addressees off the dispatch's count of unopened ones.
-    """
-    await connection.execute(
-        update(dispatch_chunks).where(dispatch_chunks.c.id == chunk.id).values(state="opened", opened_at=now)
-    )
-    if chunk.requeued_delivery_id is None:
-        await connection.execute(
-            update(dispatches)
-            .where(dispatches.c.id == chunk.dispatch_id)
-            .values(unopened_count=dispatches.c.unopened_count - len(chunk.addressee_keys))
-        )
+    await connection.execute(_MARK_OPENED, {"ids": [chunk.id for chunk in chunks], "now": now})
 
 
 async def next_numbers(connection: AsyncConnection, dispatch_ids: Collection[UUID]) -> dict[UUID, int]:
@@ -246,7 +230,7 @@ async def paused_lanes(connection: AsyncConnection, now: datetime) -> dict[int, 
 
 
 async def paused_agencies(
-    connection: AsyncConnection, now: datetime, keys: Sequence[UUID] | None = None
+    connection: AsyncConnection, now: datetime, keys: Collection[UUID] | None = None
 ) -> dict[UUID, Control]:
     """
     Addressees that are paused at a moment; only some of them where `keys` names them.

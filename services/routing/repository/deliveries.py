@@ -49,6 +49,7 @@ class Opening:
         held: Why it is queued and not available.
     """
 
+    chunk: Chunk
     id: UUID
     addressee_key: UUID
     held: str | None
@@ -87,10 +88,12 @@ _OPEN = text("""
 INSERT INTO routing.deliveries
     (id, document_id, dispatch_id, addressee_key, mailbox_key, sender_key, lane, accepted_at, state, series, held,
      available_at, changed_at)
-SELECT o.id, :document_id, :dispatch_id, o.addressee_key, o.addressee_key, :sender_key, :lane, :accepted_at,
+SELECT o.id, c.document_id, c.dispatch_id, o.addressee_key, o.addressee_key, c.sender_key, c.lane, c.accepted_at,
        CASE WHEN o.held IS NULL THEN 'available' ELSE 'queued' END, 1, o.held,
        CASE WHEN o.held IS NULL THEN CAST(:now AS timestamptz) END, :now
-FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS uuid[]), CAST(:held AS text[])) AS o (id, addressee_key, held)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:chunks AS uuid[]), CAST(:keys AS uuid[]), CAST(:held AS text[]))
+    AS o (id, chunk_id, addressee_key, held)
+JOIN routing.dispatch_chunks c ON c.id = o.chunk_id
 ON CONFLICT ON CONSTRAINT deliveries_addressee DO NOTHING
 RETURNING id
 """)
@@ -146,30 +149,21 @@ def _delivery(row: AnyRow) -> Delivery:
     return Delivery(**{**mapping, "state": DeliveryState(mapping["state"])})
 
 
-async def open_deliveries(
-    connection: AsyncConnection, chunk: Chunk, openings: Sequence[Opening], now: datetime
-) -> set[UUID]:
+async def open_deliveries(connection: AsyncConnection, openings: Sequence[Opening], now: datetime) -> set[UUID]:
     """
     Open deliveries for addressees that have none, in one statement.
 
     Returns:
         Ids of those that were opened.
     """
-    rows = await connection.execute(
-        _OPEN,
-        {
-            "document_id": chunk.document_id,
-            "dispatch_id": chunk.dispatch_id,
-            "sender_key": chunk.sender_key,
-            "lane": chunk.lane,
-            "accepted_at": chunk.accepted_at,
-            "now": now,
-            "ids": [opening.id for opening in openings],
-            "keys": [opening.addressee_key for opening in openings],
-            "held": [opening.held for opening in openings],
-        },
-    )
-    return set(rows.scalars())
+    values = {
+        "now": now,
+        "ids": [opening.id for opening in openings],
+        "chunks": [opening.chunk.id for opening in openings],
+        "keys": [opening.addressee_key for opening in openings],
+        "held": [opening.held for opening in openings],
+    }
+    return set((await connection.execute(_OPEN, values)).scalars())
 
 
 async def read_deliveries(

@@ -6,13 +6,48 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, func, insert, literal, select, true, tuple_
+from sqlalchemy import Uuid, any_, bindparam, func, literal, select, text, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.repository import AnyRow
 from services.routing.tables import deliveries, dispatch_chunks, dispatches, documents
+from shared.database import as_rows, inserting
+
+_FIND = text("""
+SELECT d.id, d.packet_sha256, d.sender_key, d.sender_document_id FROM routing.documents d
+JOIN unnest(CAST(:senders AS uuid[]), CAST(:document_ids AS text[])) AS asked (sender_key, sender_document_id)
+  USING (sender_key, sender_document_id)
+""")
+_LOCK = (
+    select(documents.c.id)
+    .where(
+        documents.c.sender_key == bindparam("its_sender"),
+        documents.c.sender_document_id == bindparam("its_document_id"),
+    )
+    .with_for_update()
+)
+_DISPATCHES = select(
+    dispatches.c.id,
+    dispatches.c.document_id,
+    dispatches.c.asked_sha256,
+    dispatches.c.addressees_sha256,
+    dispatches.c.body,
+)
+_DISPATCHES_OF = _DISPATCHES.where(dispatches.c.document_id == any_(bindparam("ids", type_=ARRAY(Uuid)))).order_by(
+    dispatches.c.accepted_at, dispatches.c.id
+)
+_ADD_DOCUMENTS = inserting(documents, *documents.columns.keys(), more="ON CONFLICT DO NOTHING RETURNING id")
+_ADD_DISPATCHES = inserting(
+    dispatches,
+    *dispatches.columns.keys(),
+    more="ON CONFLICT ON CONSTRAINT dispatches_addressees DO NOTHING RETURNING id",
+)
+_ADD_CHUNKS = inserting(
+    dispatch_chunks,
+    *("id", "dispatch_id", "document_id", "number", "lane", "sender_key", "accepted_at"),
+    *("addressee_keys", "addressee_count", "requeued_delivery_id", "state"),
+)
 
 
 @dataclass(frozen=True)
@@ -53,58 +88,66 @@ class EarlierDocument:
         return None
 
 
+async def find_documents(
+    connection: AsyncConnection, asked: Sequence[tuple[UUID, str]]
+) -> list[EarlierDocument | None]:
+    """
+    Find documents by sender and DocumentId, each with all its dispatches, oldest first; in the order asked.
+    """
+    values = {"senders": [sender for sender, _ in asked], "document_ids": [document_id for _, document_id in asked]}
+    found = {(row.sender_key, row.sender_document_id): row for row in await connection.execute(_FIND, values)}
+    of_document: dict[UUID, list[StoredDispatch]] = {row.id: [] for row in found.values()}
+    if of_document:
+        for one in await connection.execute(_DISPATCHES_OF, {"ids": list(of_document)}):
+            of_document[one.document_id].append(StoredDispatch(*one))
+    return [
+        None
+        if (row := found.get(one)) is None
+        else EarlierDocument(row.id, row.packet_sha256, tuple(of_document[row.id]))
+        for one in asked
+    ]
+
+
 async def find_document(
-    connection: AsyncConnection, sender_key: UUID, sender_document_id: str, *, lock: bool = False
+    connection: AsyncConnection, sender_key: UUID, sender_document_id: str
 ) -> EarlierDocument | None:
     """
-    Find a sender's document by its DocumentId, with all its dispatches, oldest first.
-
-    With `lock` nobody else adds a dispatch to it until the transaction ends.
+    Find one document; see `find_documents`.
     """
-    statement = select(documents.c.id, documents.c.packet_sha256).where(
-        documents.c.sender_key == sender_key, documents.c.sender_document_id == sender_document_id
-    )
-    row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
-    if row is None:
-        return None
-    found = await connection.execute(
-        _dispatches().where(dispatches.c.document_id == row.id).order_by(dispatches.c.accepted_at, dispatches.c.id)
-    )
-    return EarlierDocument(row.id, row.packet_sha256, tuple(StoredDispatch(*one) for one in found))
+    return (await find_documents(connection, [(sender_key, sender_document_id)]))[0]
+
+
+async def lock_document(connection: AsyncConnection, sender_key: UUID, sender_document_id: str) -> UUID | None:
+    """
+    Find a document's id and keep others from adding a dispatch to it until the transaction ends.
+    """
+    values = {"its_sender": sender_key, "its_document_id": sender_document_id}
+    row = (await connection.execute(_LOCK, values)).one_or_none()
+    return None if row is None else row.id
 
 
 async def read_dispatch(connection: AsyncConnection, dispatch_id: UUID) -> StoredDispatch | None:
     """
     Read one dispatch with the answer its sender got.
     """
-    row = (await connection.execute(_dispatches().where(dispatches.c.id == dispatch_id))).one_or_none()
+    row = (await connection.execute(_DISPATCHES.where(dispatches.c.id == dispatch_id))).one_or_none()
     return None if row is None else StoredDispatch(*row)
 
 
-def _dispatches() -> Any:
-    return select(
-        dispatches.c.id,
-        dispatches.c.document_id,
-        dispatches.c.asked_sha256,
-        dispatches.c.addressees_sha256,
-        dispatches.c.body,
-    )
+async def add_documents(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[UUID]:
+    """
+    Write documents; the ids of those whose DocumentId the sender had not used before.
+    """
+    # In one order everywhere, so that two transactions with the same documents wait and do not lock each other out.
+    ordered = sorted(rows, key=lambda row: (row["sender_key"], row["sender_document_id"]))
+    return set((await connection.execute(_ADD_DOCUMENTS, as_rows(ordered))).scalars())
 
 
-async def add_document(connection: AsyncConnection, values: dict[str, Any]) -> bool:
+async def add_dispatches(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[UUID]:
     """
-    Write a document; False when the sender's DocumentId was taken meanwhile.
+    Write dispatches; the ids of those whose set of addressees was not dispatched before.
     """
-    statement = insert_or_skip(documents).values(**values).on_conflict_do_nothing()
-    return (await connection.execute(statement)).rowcount == 1
-
-
-async def add_dispatch(connection: AsyncConnection, values: dict[str, Any]) -> bool:
-    """
-    Write a dispatch; False when the same set was dispatched meanwhile.
-    """
-    statement = insert_or_skip(dispatches).values(**values).on_conflict_do_nothing(constraint="dispatches_addressees")
-    return (await connection.execute(statement)).rowcount == 1
+    return set((await connection.execute(_ADD_DISPATCHES, as_rows(rows))).scalars())
 
 
 async def add_chunks(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
@@ -112,7 +155,7 @@ async def add_chunks(connection: AsyncConnection, rows: Sequence[dict[str, Any]]
     Put chunks into the backlog.
     """
     if rows:
-        await connection.execute(insert(dispatch_chunks), rows)
+        await connection.execute(_ADD_CHUNKS, as_rows(rows))
 
 
 async def addressees_so_far(connection: AsyncConnection, document_id: UUID) -> set[UUID]:

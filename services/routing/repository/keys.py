@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.tables import idempotency_keys
@@ -37,12 +37,16 @@ class NewKey:
     made_at: datetime
 
 
-async def find_key(connection: AsyncConnection, system_id: str, key: str) -> StoredKey | None:
+async def find_keys(connection: AsyncConnection, keys: Sequence[tuple[str, str]]) -> list[StoredKey | None]:
     """
-    Find what an idempotency key of a system was used for.
+    Find what idempotency keys, each of a system, were used for; in their order.
     """
-    row = (await connection.execute(_FIND, {"its_system": system_id, "its_key": key})).one_or_none()
-    return None if row is None else StoredKey(*row)
+    values = {"systems": [system_id for system_id, _ in keys], "keys": [key for _, key in keys]}
+    found = {(row.system_id, row.key): row for row in await connection.execute(_FIND, values)}
+    return [
+        None if (row := found.get(one)) is None else StoredKey(row.operation, row.request_sha256, row.result_id)
+        for one in keys
+    ]
 
 
 async def add_keys(connection: AsyncConnection, rows: Sequence[NewKey]) -> bool:
@@ -57,9 +61,10 @@ async def add_keys(connection: AsyncConnection, rows: Sequence[NewKey]) -> bool:
     return len(added) == len(rows)
 
 
-_FIND = select(idempotency_keys.c.operation, idempotency_keys.c.request_sha256, idempotency_keys.c.result_id).where(
-    idempotency_keys.c.system_id == bindparam("its_system"), idempotency_keys.c.key == bindparam("its_key")
-)
+_FIND = text("""
+SELECT system_id, key, operation, request_sha256, result_id FROM routing.idempotency_keys
+JOIN unnest(CAST(:systems AS text[]), CAST(:keys AS text[])) AS asked (system_id, key) USING (system_id, key)
+""")
 _ADD = inserting(
     idempotency_keys,
     *("system_id", "key", "operation", "request_sha256", "result_id", "made_at"),

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.routing.domain.deliveries import REFUSED_BY_ADDRESSEE, RESULT_STATES, Result, check_acknowledgement
 from services.routing.domain.register import READING_ROLES, Mandate
 from services.routing.domain.states import Cause
@@ -100,8 +98,7 @@ async def acknowledge(context: Context, request: Acknowledge) -> Acknowledged:
     # 1. Look without a lock, to refuse or repeat cheaply and to know what is to be signed.
     known = await context.group(_look_up).do(request.delivery_id)
     delivery = check_receiver(mandate, known.delivery)
-    async with context.store.read() as connection:
-        stored = await _answer_of_key(connection, mandate, request, delivery)
+    stored = await _answer_of_key(context, mandate, request, delivery)
     stored = stored or _stored(delivery, known.earlier.get(delivery.series), result)
     if stored is not None:
         return stored
@@ -210,13 +207,14 @@ def _stored(delivery: Delivery, earlier: Acknowledgement | None, result: Result)
 
 
 async def _answer_of_key(
-    connection: AsyncConnection, mandate: Mandate, request: Acknowledge, delivery: Delivery
+    context: Context, mandate: Mandate, request: Acknowledge, delivery: Delivery
 ) -> Acknowledged | None:
     """Find the answer a copy of this very request got, whatever has become of the delivery since."""
-    acknowledgement_id = await _key(mandate, request).find(connection)
+    acknowledgement_id = await _key(mandate, request).look_up(context)
     if acknowledgement_id is None:
         return None
-    return _repeated(delivery, await repository.read_acknowledgement_by_id(connection, acknowledgement_id))
+    async with context.store.read() as connection:
+        return _repeated(delivery, await repository.read_acknowledgement_by_id(connection, acknowledgement_id))
 
 
 def _repeated(delivery: Delivery, earlier: Acknowledgement) -> Acknowledged:

@@ -1,7 +1,7 @@
 """What use cases work with."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -55,14 +55,23 @@ class Context:
     _groups: dict[Any, Group[Any, Any]] = field(default_factory=dict)
 
     def group(
-        self, work: Callable[["Context", Sequence[ItemT]], Awaitable[Sequence[ResultT | Exception]]]
+        self,
+        work: Callable[["Context", Sequence[ItemT]], Awaitable[Sequence[ResultT | Exception]]],
+        *,
+        apart: Hashable = None,
+        most: int = 64,
     ) -> Group[ItemT, ResultT]:
         """
         The group of this process that does some work for concurrent requests together.
+
+        Args:
+            work: Does several at once; see `Group`.
+            apart: What is never done together with the rest, such as a lane.
+            most: Items done in one go.
         """
-        if work not in self._groups:
-            self._groups[work] = Group(partial(work, self))
-        return self._groups[work]
+        if (work, apart) not in self._groups:
+            self._groups[work, apart] = Group(partial(work, self), most=most)
+        return self._groups[work, apart]
 
     def hint_after_commit(self, uow: UnitOfWork, agency_keys: set[UUID]) -> None:
         """

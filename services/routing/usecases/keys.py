@@ -1,5 +1,6 @@
 """Idempotency keys: the same request under the same key finds the answer it got; another request is refused."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -9,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.errors import IdempotencyKeyReused
 from services.routing.repository import keys as repository
-from services.routing.repository.keys import NewKey
+from services.routing.repository.keys import NewKey, StoredKey
+from services.routing.usecases.context import Context
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,21 @@ class RequestKey:
         """
         if self.key is None:
             return None
-        stored = await repository.find_key(connection, self.system_id, self.key)
+        (stored,) = await repository.find_keys(connection, [(self.system_id, self.key)])
+        return self._result(stored)
+
+    async def look_up(self, context: Context) -> UUID | None:
+        """
+        Find the same outside any transaction, together with concurrent requests.
+
+        Raises:
+            IdempotencyKeyReused: The key was used for another request.
+        """
+        if self.key is None:
+            return None
+        return self._result(await context.group(_look_up).do((self.system_id, self.key)))
+
+    def _result(self, stored: StoredKey | None) -> UUID | None:
         if stored is None:
             return None
         if (stored.operation, stored.request_sha256) != (self.operation, self.request_sha256):
@@ -72,3 +88,8 @@ class RequestKey:
         if self.key is None:
             return None
         return NewKey(self.system_id, self.key, self.operation, self.request_sha256, result_id, at)
+
+
+async def _look_up(context: Context, keys: Sequence[tuple[str, str]]) -> list[StoredKey | Exception | None]:
+    async with context.store.read() as connection:
+        return list(await repository.find_keys(connection, keys))

@@ -1,5 +1,7 @@
 """Opening: a chunk of a dispatch becomes deliveries in mailboxes, all in one transaction."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -16,8 +18,23 @@ from shared.contracts.routing import ChunkReady, DeliveryState
 from shared.messaging import Item
 from shared.outbox import UnitOfWork
 
+CHUNKS_AT_ONCE = 16
+"""A chunk has up to 500 addressees, and what one transaction opens is locked until it ends."""
+
 AXIS = "axis"
 """Who causes a step that nobody outside has asked for."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """
+    A chunk to be opened, and the message that said so.
+    """
+
+    topic: str
+    message_id: UUID
+    chunk_id: UUID
+    correlation: str
 
 
 async def open_chunk(context: Context, event: ChunkReady, item: Item) -> None:
@@ -29,48 +46,66 @@ async def open_chunk(context: Context, event: ChunkReady, item: Item) -> None:
     Raises:
         Unavailable: The register or the database is out of reach; the message comes again.
     """
+    ready = _Ready(type(event).topic, item.id, event.chunk_id, item.correlation_id)
+    await context.group(_open_together, apart=item.lane, most=CHUNKS_AT_ONCE).do(ready)
+
+
+async def _open_together(context: Context, group: Sequence[_Ready]) -> list[Exception | None]:
     register = await context.register.current()
     now = context.clock.now()
     async with context.store.begin() as uow:
-        if not await uow.first_time(type(event).topic, item.id):
-            return
-        chunk = await chunks_repository.lock_chunk(uow.connection, event.chunk_id)
-        if chunk is not None and chunk.state == "offered":
-            if chunk.lane in await chunks_repository.paused_lanes(uow.connection, now):
-                await chunks_repository.put_back(uow.connection, chunk.id)
-            else:
-                await _open(context, uow, chunk, register, now)
-                uow.after_commit(context.bells.lanes.set)
+        fresh = await uow.first_times(group[0].topic, [ready.message_id for ready in group])
+        correlations = {ready.chunk_id: ready.correlation for ready in group if ready.message_id in fresh}
+        chunks = [
+            chunk
+            for chunk in await chunks_repository.lock_chunks(uow.connection, correlations.keys())
+            if chunk.state == "offered"
+        ]
+        paused = await chunks_repository.paused_lanes(uow.connection, now)
+        await chunks_repository.put_back(uow.connection, [chunk.id for chunk in chunks if chunk.lane in paused])
+        to_open = [chunk for chunk in chunks if chunk.lane not in paused]
+        if to_open:
+            await _open_new(context, uow, to_open, correlations, register, now)
+            for chunk in to_open:
+                if chunk.requeued_delivery_id is not None:
+                    await _open_again(context, uow, chunk.requeued_delivery_id, register, now)
+            await chunks_repository.mark_opened(uow.connection, to_open, now)
+            uow.after_commit(context.bells.lanes.set)
         await uow.commit()
+    return [None] * len(group)
 
 
-async def _open(context: Context, uow: UnitOfWork, chunk: Chunk, register: Register, now: datetime) -> None:
-    if chunk.requeued_delivery_id is None:
-        await _open_new(context, uow, chunk, register, now)
-    else:
-        await _open_again(context, uow, chunk.requeued_delivery_id, register, now)
-    await chunks_repository.mark_opened(uow.connection, chunk, now)
-
-
-async def _open_new(context: Context, uow: UnitOfWork, chunk: Chunk, register: Register, now: datetime) -> None:
-    paused = await chunks_repository.paused_agencies(uow.connection, now, chunk.addressee_keys)
+async def _open_new(
+    context: Context,
+    uow: UnitOfWork,
+    chunks: Sequence[Chunk],
+    correlations: Mapping[UUID, str],
+    register: Register,
+    now: datetime,
+) -> None:
+    wanted = [(chunk, key) for chunk in chunks if chunk.requeued_delivery_id is None for key in chunk.addressee_keys]
+    if not wanted:
+        return
+    paused = await chunks_repository.paused_agencies(uow.connection, now, {key for _, key in wanted})
     node_id = context.settings.node_id
     openings = [
         Opening(
+            chunk,
             context.new_id(),
             key,
             why_held(register.agencies.get(key), paused=key in paused, node_id=node_id, at=now),
         )
-        for key in chunk.addressee_keys
+        for chunk, key in wanted
     ]
-    opened = await repository.open_deliveries(uow.connection, chunk, openings, now)
-    await note_steps(context, uow, [_first_step(chunk, opening, now) for opening in openings if opening.id in opened])
+    opened = await repository.open_deliveries(uow.connection, openings, now)
+    steps = [_first_step(opening, now, correlations[opening.chunk.id]) for opening in openings if opening.id in opened]
+    await note_steps(context, uow, steps)
 
 
-def _first_step(chunk: Chunk, opening: Opening, now: datetime) -> Step:
-    delivery = _as_delivery(chunk, opening, now)
+def _first_step(opening: Opening, now: datetime, correlation: str) -> Step:
+    delivery = _as_delivery(opening, now)
     details = StepDetails(at=now, by=AXIS, held=opening.held)
-    return Step(delivery, delivery.state, Cause.RELEASED, details, opened=True)
+    return Step(delivery, delivery.state, Cause.RELEASED, details, opened=True, correlation=correlation)
 
 
 async def _open_again(context: Context, uow: UnitOfWork, delivery_id: UUID, register: Register, now: datetime) -> None:
@@ -88,7 +123,8 @@ async def _open_again(context: Context, uow: UnitOfWork, delivery_id: UUID, regi
     await take_steps(context, uow, [Step(delivery, DeliveryState.AVAILABLE, Cause.RELEASED, details)])
 
 
-def _as_delivery(chunk: Chunk, opening: Opening, now: datetime) -> Delivery:
+def _as_delivery(opening: Opening, now: datetime) -> Delivery:
+    chunk = opening.chunk
     state = DeliveryState.AVAILABLE if opening.held is None else DeliveryState.QUEUED
     return Delivery(
         id=opening.id,

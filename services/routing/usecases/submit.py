@@ -1,7 +1,8 @@
 """Acceptance: a packet becomes a document and a dispatch with a receipt, or is refused and leaves nothing."""
 
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -18,6 +19,7 @@ from services.routing.errors import (
 )
 from services.routing.repository import documents as repository
 from services.routing.repository.documents import EarlierDocument, StoredDispatch
+from services.routing.repository.keys import NewKey, add_keys
 from services.routing.usecases import checks
 from services.routing.usecases.access import authorize
 from services.routing.usecases.checks import ReadDocument
@@ -28,7 +30,9 @@ from shared.contracts.registry import AgencyEntry
 from shared.contracts.routing import DocumentAccepted, DocumentRefused, SubmitDocument, Submitted
 from shared.contracts.signing import VerificationReport
 from shared.errors import FieldError, Rejected, Unavailable
-from shared.telemetry import get_logger
+from shared.groups import EachAlone
+from shared.outbox import UnitOfWork
+from shared.telemetry import correlation_id, get_logger
 
 OPERATION = "submit_document"
 _ATTEMPTS = 3
@@ -53,6 +57,14 @@ class _Accepted:
     acceptance: Acceptance
     asked_sha256: str
     receipt: str
+    correlation: str = field(default_factory=correlation_id)
+
+    @property
+    def body(self) -> str:
+        """
+        The answer, byte for byte.
+        """
+        return self.acceptance.answer(self.receipt)
 
 
 async def submit_document(context: Context, request: SubmitDocument) -> Submitted:
@@ -103,8 +115,7 @@ async def _submit(context: Context, mandate: Mandate, request: SubmitDocument) -
     codes = _asked_codes(request, document)
 
     # 3. The same packet to the same addressees was accepted before: its answer stands, whatever has changed since.
-    async with context.store.read() as connection:
-        earlier = await repository.find_document(connection, sender.key, document.header.document_id)
+    earlier = await context.group(_find_earlier).do((sender.key, document.header.document_id))
     if earlier is not None and earlier.packet_sha256 == request.packet_sha256:
         same = earlier.dispatch(asked_sha256=asked_digest(codes))
         if same is not None:
@@ -137,7 +148,16 @@ async def _submit(context: Context, mandate: Mandate, request: SubmitDocument) -
     # 6. One transaction; from its commit on nothing may be lost.
     await context.packets.keep(request.packet_sha256)
     accepted = _Accepted(request, mandate, document, sender, acceptance, asked_digest(codes), receipt)
-    return await _write(context, accepted)
+    if earlier is not None:
+        return await _write_further(context, accepted)
+    return await context.group(_write_first, apart=document.lane).do(accepted)
+
+
+async def _find_earlier(
+    context: Context, asked: Sequence[tuple[UUID, str]]
+) -> list[EarlierDocument | Exception | None]:
+    async with context.store.read() as connection:
+        return list(await repository.find_documents(connection, asked))
 
 
 def _asked_codes(request: SubmitDocument, document: ReadDocument) -> tuple[str, ...]:
@@ -187,47 +207,84 @@ def _acceptance(
     )
 
 
-async def _write(context: Context, accepted: _Accepted) -> Submitted | None:
-    acceptance, document, sender = accepted.acceptance, accepted.document, accepted.sender
-    body = acceptance.answer(accepted.receipt)
+async def _write_first(context: Context, group: Sequence[_Accepted]) -> list[Submitted | Exception | None]:
+    """Write documents nobody had sent when we looked; where somebody was faster, each is done alone."""
+    if len(group) == 1:
+        return [await _write_further(context, group[0])]
+    async with context.store.begin() as uow:
+        ids = [accepted.acceptance.document_id for accepted in group]
+        if await repository.add_documents(uow.connection, [_document_row(one) for one in group]) != set(ids):
+            raise EachAlone("others submit the same document at this moment")
+        keys = [_new_key(context, accepted) for accepted in group]
+        if not await add_keys(uow.connection, [key for key in keys if key is not None]):
+            raise EachAlone("a copy of this request is being answered at this moment")
+        rows, chunks = [], []
+        for accepted in group:
+            to_open = list(accepted.acceptance.addressees.keys)
+            rows.append(_dispatch_row(accepted, len(to_open)))
+            chunks += _chunk_rows(context, accepted, to_open)
+            _announce(context, uow, accepted, is_new=True)
+        await repository.add_dispatches(uow.connection, rows)
+        await repository.add_chunks(uow.connection, chunks)
+        await uow.commit()
+    return [_answer(accepted) for accepted in group]
+
+
+async def _write_further(context: Context, accepted: _Accepted) -> Submitted | None:
+    """Write one, which may be a further dispatch of a document there is; None when somebody else was faster."""
+    acceptance, sender = accepted.acceptance, accepted.sender
     async with context.store.begin() as uow:
         key = _key(accepted.mandate, accepted.request)
         if not await key.take(uow.connection, acceptance.dispatch_id, context.clock.now()):
             return None
-        is_new = await repository.add_document(uow.connection, _document_row(accepted))
+        is_new = bool(await repository.add_documents(uow.connection, [_document_row(accepted)]))
         if not is_new:
             # Somebody has the DocumentId: ours only if it is the document we found, and nobody else adds to it now.
-            known = await repository.find_document(uow.connection, sender.key, acceptance.sender_document_id, lock=True)
-            if known is None or known.id != acceptance.document_id:
+            known = await repository.lock_document(uow.connection, sender.key, acceptance.sender_document_id)
+            if known != acceptance.document_id:
                 return None
         so_far = set() if is_new else await repository.addressees_so_far(uow.connection, acceptance.document_id)
         to_open = [key for key in acceptance.addressees.keys if key not in so_far]
-        if not await repository.add_dispatch(uow.connection, _dispatch_row(accepted, body, len(to_open))):
+        if not await repository.add_dispatches(uow.connection, [_dispatch_row(accepted, len(to_open))]):
             return None
         await repository.add_chunks(uow.connection, _chunk_rows(context, accepted, to_open))
-        uow.outbox.add(
-            DocumentAccepted(
-                document_id=acceptance.document_id,
-                dispatch_id=acceptance.dispatch_id,
-                first_dispatch=is_new,
-                sender_key=sender.key,
-                sender=sender.code,
-                sender_document_id=acceptance.sender_document_id,
-                packet_sha256=acceptance.packet_sha256,
-                receipt_sha256=sha256(accepted.receipt.encode()).hexdigest(),
-                lane=document.lane,
-                addressee_count=len(acceptance.addressees.entries),
-                system_id=accepted.mandate.system.id,
-                credential_id=accepted.mandate.credential_id,
-                registry_version=acceptance.registry_version,
-                accepted_at=acceptance.accepted_at,
-            ),
-            lane=document.lane,
-        )
-        uow.after_commit(context.bells.lanes.set)
-        context.hint_after_commit(uow, {sender.key})
+        _announce(context, uow, accepted, is_new=is_new)
         await uow.commit()
-    return Submitted(created=True, document_id=acceptance.document_id, body=body)
+    return _answer(accepted)
+
+
+def _answer(accepted: _Accepted) -> Submitted:
+    return Submitted(created=True, document_id=accepted.acceptance.document_id, body=accepted.body)
+
+
+def _new_key(context: Context, accepted: _Accepted) -> NewKey | None:
+    return _key(accepted.mandate, accepted.request).new(accepted.acceptance.dispatch_id, context.clock.now())
+
+
+def _announce(context: Context, uow: UnitOfWork, accepted: _Accepted, *, is_new: bool) -> None:
+    acceptance, document, sender = accepted.acceptance, accepted.document, accepted.sender
+    uow.outbox.add(
+        DocumentAccepted(
+            document_id=acceptance.document_id,
+            dispatch_id=acceptance.dispatch_id,
+            first_dispatch=is_new,
+            sender_key=sender.key,
+            sender=sender.code,
+            sender_document_id=acceptance.sender_document_id,
+            packet_sha256=acceptance.packet_sha256,
+            receipt_sha256=sha256(accepted.receipt.encode()).hexdigest(),
+            lane=document.lane,
+            addressee_count=len(acceptance.addressees.entries),
+            system_id=accepted.mandate.system.id,
+            credential_id=accepted.mandate.credential_id,
+            registry_version=acceptance.registry_version,
+            accepted_at=acceptance.accepted_at,
+        ),
+        lane=document.lane,
+        correlation=accepted.correlation,
+    )
+    uow.after_commit(context.bells.lanes.set)
+    context.hint_after_commit(uow, {sender.key})
 
 
 def _document_row(accepted: _Accepted) -> dict[str, Any]:
@@ -255,7 +312,7 @@ def _document_row(accepted: _Accepted) -> dict[str, Any]:
     }
 
 
-def _dispatch_row(accepted: _Accepted, body: str, opening_count: int) -> dict[str, Any]:
+def _dispatch_row(accepted: _Accepted, opening_count: int) -> dict[str, Any]:
     acceptance = accepted.acceptance
     return {
         "id": acceptance.dispatch_id,
@@ -265,7 +322,7 @@ def _dispatch_row(accepted: _Accepted, body: str, opening_count: int) -> dict[st
         "addressee_count": len(acceptance.addressees.entries),
         "opening_count": opening_count,
         "unopened_count": opening_count,
-        "body": body,
+        "body": accepted.body,
         "warnings": [warning.model_dump(mode="json") for warning in acceptance.warnings],
         "system_id": accepted.mandate.system.id,
         "credential_id": accepted.mandate.credential_id,
@@ -293,12 +350,10 @@ def _chunk_rows(context: Context, accepted: _Accepted, to_open: list[UUID]) -> l
 
 
 async def _answer_of_key(context: Context, mandate: Mandate, request: SubmitDocument) -> Submitted | None:
-    if request.idempotency_key is None:
+    dispatch_id = await _key(mandate, request).look_up(context)
+    if dispatch_id is None:
         return None
     async with context.store.read() as connection:
-        dispatch_id = await _key(mandate, request).find(connection)
-        if dispatch_id is None:
-            return None
         dispatch = await repository.read_dispatch(connection, dispatch_id)
     if dispatch is None:
         raise RuntimeError(f"the answer {dispatch_id} of an idempotency key is gone")
