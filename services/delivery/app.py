@@ -4,6 +4,7 @@ import httpx
 
 from services.delivery.clients import Outside, Registry, open_http
 from services.delivery.consumers import connect
+from services.delivery.listeners import Listeners
 from services.delivery.settings import Settings
 from services.delivery.tables import messaging
 from services.delivery.usecases.figures import DeliveryFigures
@@ -78,7 +79,7 @@ def create_app(
         await sweep(store)
         await relay.sweep()
 
-    notifier = Notifier(store, registry, source=settings.public_url, wake=wake)
+    notifier = Notifier(store, Listeners(registry, bus, clock), source=settings.public_url, wake=wake)
     connect(bus, store, consumer, notifier, answer_test)
     answer_dead_messages(bus, store, consumer, authorize_with(verifier, Scope.OPERATE))
     return Service(

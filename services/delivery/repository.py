@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, delete, func, or_, select, true, update
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +16,8 @@ from services.delivery.tables import endpoints, notifications
 from shared.contracts.base import Lane
 
 PACK = 500
+
+_IS_ANYTHING_PENDING = sql("SELECT EXISTS (SELECT FROM delivery.notifications WHERE state = 'pending')")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,12 @@ class Repository:
         oldest = pending.order_by(notifications.c.created_at).limit(1)
         found: datetime | None = (await self._connection.execute(oldest)).scalar_one_or_none()
         return found
+
+    async def is_anything_pending(self) -> bool:
+        """
+        Tell whether any notification waits for an attempt, due or not.
+        """
+        return bool((await self._connection.execute(_IS_ANYTHING_PENDING)).scalar_one())
 
     async def count_failing(self, *, most: int) -> int:
         """

@@ -2,14 +2,14 @@
 
 import base64
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.delivery.clients import Registry
 from services.delivery.domain import HANDSHAKE, Notification, State, write_event
+from services.delivery.listeners import Listeners, Webhooks
 from services.delivery.repository import Repository
 from services.delivery.usecases.finish import end_all
 from shared.contracts.base import Lane
@@ -54,7 +54,7 @@ class Notifier:
 
     Args:
         store: The service's database.
-        registry: Knows the endpoints.
+        listeners: Knows the endpoints of agencies.
         source: Written into every notification: the node's URL.
         wake: Called once new notifications are there.
         entropy: Makes challenges.
@@ -63,14 +63,14 @@ class Notifier:
     def __init__(
         self,
         store: Store,
-        registry: Registry,
+        listeners: Listeners,
         *,
         source: str,
         wake: Callable[[], None],
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._store = store
-        self._registry = registry
+        self._listeners = listeners
         self._source = source
         self._wake = wake
         self._entropy = entropy
@@ -79,13 +79,16 @@ class Notifier:
         """
         Tell addressees what has come, and senders what became of theirs.
         """
-        news = [one for step in event.items if (one := _news_of(step)) is not None]
-        await self._notify("deliveries", news, item)
+        concerned = [(key, step) for step in event.items if (key := _concerned(step)) is not None]
+        listeners = await self._listeners.of(key for key, _ in concerned)
+        news = [_news_of(step, key) for key, step in concerned if listeners[key]]
+        await self._notify("deliveries", news, listeners, item)
 
     async def on_statuses_reported(self, event: StatusesReported, item: Item) -> None:
         """
         Tell senders that addressees reported.
         """
+        listeners = await self._listeners.of(fact.sender_key for fact in event.items)
         news = [
             News(
                 agency_key=fact.sender_key,
@@ -102,8 +105,9 @@ class Notifier:
                 },
             )
             for fact in event.items
+            if listeners[fact.sender_key]
         ]
-        await self._notify("statuses", news, item)
+        await self._notify("statuses", news, listeners, item)
 
     async def on_webhooks_changed(self, event: WebhooksChanged, item: Item) -> None:
         """
@@ -123,20 +127,13 @@ class Notifier:
         elif event.change in {"removed", "disabled"}:
             await end_all(self._store, event.webhook_id, State.ENDPOINT_OFF, forget=event.change == "removed")
 
-    async def _notify(self, consumer: str, news: list[News], item: Item) -> None:
-        if not news:
-            return
-        endpoints = await self._registry.endpoints_of(one.agency_key for one in news)
-        listeners: dict[UUID, list[UUID]] = {}
-        for endpoint in endpoints:
-            for agency_key in endpoint.agency_keys:
-                listeners.setdefault(agency_key, []).append(endpoint.webhook_id)
+    async def _notify(self, consumer: str, news: list[News], listeners: Mapping[UUID, Webhooks], item: Item) -> None:
         await self._write(
             consumer,
             [
                 self._write_notification(webhook_id, one, item)
                 for one in news
-                for webhook_id in listeners.get(one.agency_key, ())
+                for webhook_id in listeners[one.agency_key]
             ],
             item,
         )
@@ -168,13 +165,13 @@ class Notifier:
         )
 
 
-def _news_of(step: DeliveryStep) -> News | None:
+def _concerned(step: DeliveryStep) -> UUID | None:
     if step.to_state is DeliveryState.AVAILABLE:
-        agency_key = step.mailbox_key
-    elif step.to_state in _SENDER_HEARS:
-        agency_key = step.sender_key
-    else:
-        return None
+        return step.mailbox_key
+    return step.sender_key if step.to_state in _SENDER_HEARS else None
+
+
+def _news_of(step: DeliveryStep, agency_key: UUID) -> News:
     return News(
         agency_key=agency_key,
         type=f"delivery.{step.to_state}",

@@ -31,6 +31,11 @@ ROOM = 32
 """Endpoints served side by side."""
 
 IDLE_SECONDS = 1.0
+"""Between two looks while something is pending."""
+
+LONG_IDLE_SECONDS = 5.0
+"""Between two looks while nothing is: what this process writes rings, and what others write they send themselves."""
+
 LEASE = timedelta(seconds=60)
 """Longer than any attempt can take; what a dead worker held is free again afterwards."""
 
@@ -82,6 +87,7 @@ class Worker:
         self._lowest_lane = lowest_lane
         self._chance = chance
         self._wake = asyncio.Event()
+        self._pause = IDLE_SECONDS
 
     def wake(self) -> None:
         """
@@ -102,7 +108,7 @@ class Worker:
                 waking = asyncio.create_task(self._wake.wait())
                 try:
                     done, _ = await asyncio.wait(
-                        {waking, *serving}, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                        {waking, *serving}, timeout=self._pause, return_when=asyncio.FIRST_COMPLETED
                     )
                 finally:
                     waking.cancel()
@@ -129,6 +135,11 @@ class Worker:
         if room == 0:
             return []
         now = self._store.clock.now()
+        async with self._store.read() as connection:
+            pending = await Repository(connection).is_anything_pending()
+        self._pause = IDLE_SECONDS if pending else LONG_IDLE_SECONDS
+        if not pending:  # nearly always
+            return []
         async with self._store.begin() as uow:
             claims = await Repository(uow.connection).claim(
                 lowest_lane=self._lowest_lane, busy=busy, room=room, now=now, lease_until=now + LEASE

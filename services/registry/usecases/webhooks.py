@@ -9,6 +9,7 @@ from services.registry.domain.texts import clean_text
 from services.registry.domain.webhooks import check_url
 from services.registry.errors import AgencyNotYours, IdempotencyKeyReused, NotFound, TooMany
 from services.registry.repository import systems as stored_systems
+from services.registry.repository import versions
 from services.registry.repository import webhooks as stored
 from services.registry.repository.webhooks import StoredWebhook
 from services.registry.usecases.agencies import open_agencies
@@ -106,10 +107,12 @@ async def remove_webhook(its: Collaborators, request: ChooseWebhook) -> Nothing:
     """
     caller = await its.identify(request.token, Scope.INBOX)
     async with its.store.begin() as uow:
+        await versions.begin_change(uow.connection)
         webhook = await stored.find_webhook(uow.connection, request.id, lock=True)
         if webhook is None or webhook.system_id != caller.system_id:
             raise NotFound("the system has no such webhook")
         await stored.remove_webhook(uow.connection, webhook.id)
+        await _have_listeners_asked_anew(its, uow)
         _publish(uow, webhook, "removed")
         await uow.commit()
     return Nothing()
@@ -143,10 +146,12 @@ async def set_webhook_state(its: Collaborators, request: SetWebhookState) -> Not
     Note that an endpoint answered its handshake, or was switched off; one that is gone by now needs nothing.
     """
     async with its.store.begin() as uow:
+        await versions.begin_change(uow.connection)
         webhook = await stored.find_webhook(uow.connection, request.webhook_id, lock=True)
         if webhook is not None and webhook.state is not request.state:
             reason = clean_text(request.reason)[:MAX_REASON]
             await stored.set_state(uow.connection, webhook.id, request.state, reason, its.clock.now())
+            await _have_listeners_asked_anew(its, uow)
             _publish(uow, webhook, _CHANGES[request.state])
             await uow.commit()
     return Nothing()
@@ -169,6 +174,11 @@ async def _check_agencies(its: Collaborators, caller: Caller, codes: Sequence[st
     if errors:
         raise AgencyNotYours("a webhook hears only about mailboxes that its system sees", errors=errors)
     return agencies
+
+
+async def _have_listeners_asked_anew(its: Collaborators, uow: UnitOfWork) -> None:
+    """Whoever remembers which endpoints listen forgets it with the next version of the register."""
+    its.announce(uow, await versions.advance(uow.connection))
 
 
 def _digest(request: AddWebhook) -> str:

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from services.delivery.app import create_app
 from services.delivery.clients import Outside, Registry, open_http
 from services.delivery.domain import GIVE_UP_AFTER, LONGEST_REST, SCHEDULE
+from services.delivery.listeners import Listeners
 from services.delivery.settings import Settings
 from services.delivery.tables import messaging, metadata
 from services.delivery.usecases.finish import KEEP_ENDED, sweep
@@ -115,7 +116,8 @@ class Node:
         self.store = Store(self.db, messaging, clock=self.clock, new_id=self.new_id)
         self.http = open_http(self.settings)
         self.worker = self.make_worker()
-        notifier = Notifier(self.store, Registry(party), source=ISSUER, wake=lambda: None)
+        listeners = Listeners(Registry(party), party, self.clock)
+        notifier = Notifier(self.store, listeners, source=ISSUER, wake=lambda: None)
         consumer = Consumer(party, self.store)
         consumer.on(DeliveriesChanged, notifier.on_deliveries_changed)
         consumer.on(StatusesReported, notifier.on_statuses_reported)

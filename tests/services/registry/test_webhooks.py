@@ -118,3 +118,15 @@ async def test_the_same_request_with_its_key_gets_the_same_secret(node: "Node") 
 async def test_an_address_nobody_can_call_is_refused(node: "Node") -> None:
     token = await node.token(await node.add_system("xa-1"))
     assert await node.refusal(ADD_WEBHOOK, AddWebhook(token=token, url="ftp://x")) == "webhook-invalid"
+
+
+async def test_whoever_remembers_listeners_hears_of_every_change_of_an_endpoint(node: "Node") -> None:
+    await node.import_table()
+    token = await node.token(await node.add_system("xa-1", COMMUNE))
+    made = await node.ask(ADD_WEBHOOK, AddWebhook(token=token, url=HOOK))
+    *_, before = await node.read_all()
+    await node.ask(SET_WEBHOOK_STATE, SetWebhookState(webhook_id=made.id, state=WebhookState.ACTIVE))
+    *_, active = await node.read_all()
+    await node.ask(REMOVE_WEBHOOK, ChooseWebhook(token=token, id=made.id))
+    *_, removed = await node.read_all()
+    assert before < active < removed
