@@ -95,7 +95,7 @@ class Embedded:
         self.url = f"http://127.0.0.1:{port}"
         self.admin_credential = self._home.admin_credential
         self.systems = self._home.systems
-        heirs = {"node": "sandbox workers"}
+        heirs = {"node": "sandbox"}
         self.meter = Meter(lambda: [self.pid], self._role, heirs)
 
     @property
@@ -137,7 +137,7 @@ class Embedded:
             return "node"
         if program_of(pid).startswith("postgres"):
             return "PostgreSQL"
-        return "sandbox workers" if "shared.sandbox" in command_of(pid) else "node"
+        return "sandbox" if "shared.sandbox" in command_of(pid) else "node"
 
 
 @asynccontextmanager
@@ -175,7 +175,7 @@ class Distributed:
         self.ca_file: str | None = str(self._folder.authority)
         self.admin_credential = self._folder.home.admin_credential
         self.systems = self._folder.home.systems
-        self.meter = Meter(self._roots, self._role, {"routing": "sandbox workers"})
+        self.meter = Meter(self._roots, self._role, {"routing": "sandbox"})
 
     def database(self, service: str) -> str:
         """
@@ -225,7 +225,7 @@ class Distributed:
             return self._names[pid]
         command = command_of(pid)
         if "shared.sandbox" in command:
-            return "sandbox workers"
+            return "sandbox"
         return "supervisor" if "supervise" in command else "RabbitMQ"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ _QUIET_CORES: Final = 0.12
 
 _SETTLE_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 0.5
+_IDLE_SECONDS: Final = 3.0
 _LINE_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -59,9 +61,15 @@ class Run:
         return 1000 * seconds / max(1, self.outcome.documents)
 
 
-async def play(job: Job, meter: Meter, folder: Path) -> Run:
+async def play(job: Job, meter: Meter, folder: Path, idle: Usage) -> Run:
     """
     Play a job in a process of its own.
+
+    Args:
+        job: What is played.
+        meter: Of the deployment.
+        folder: For the job's file.
+        idle: What the deployment uses in a second without any work; taken off for the time of waiting afterwards.
 
     Raises:
         MeasurementFailedError: The deployment or the generator failed.
@@ -77,8 +85,8 @@ async def play(job: Job, meter: Meter, folder: Path) -> Run:
         before = meter.read()
         process.stdin.write(b"go\n")
         answer = await read_line(process, job.seconds + 90)
-        await until_quiet(meter)
-        usage = meter.read().since(before)
+        waited = await until_quiet(meter)
+        usage = meter.read().since(before).less(idle, waited)
         return Run(Outcome.model_validate(answer), usage, noise.read())
 
 
@@ -104,17 +112,34 @@ async def start_player(module: str, file: Path) -> AsyncIterator[asyncio.subproc
         await end_process(process)
 
 
-async def until_quiet(meter: Meter) -> None:
+async def until_quiet(meter: Meter) -> float:
     """
     Wait until a deployment has nothing left to do, so that all it did for the documents is counted.
+
+    Returns:
+        Seconds of waiting.
     """
+    begun = time.monotonic()
     before = meter.read().total_cpu_seconds
     for _ in range(round(_SETTLE_SECONDS / _LOOK_SECONDS)):
         await asyncio.sleep(_LOOK_SECONDS)
         now = meter.read().total_cpu_seconds
         if now - before < _QUIET_CORES * _LOOK_SECONDS:
-            return
+            break
         before = now
+    return time.monotonic() - begun
+
+
+async def look_at_idleness(meter: Meter) -> Usage:
+    """
+    Measure what a deployment uses in a second when nobody asks for anything.
+    """
+    await until_quiet(meter)
+    begun, before = time.monotonic(), meter.read()
+    await asyncio.sleep(_IDLE_SECONDS)
+    usage = meter.read().since(before)
+    seconds = time.monotonic() - begun
+    return Usage({role: cpu / seconds for role, cpu in usage.cpu_seconds.items()})
 
 
 def percentile(values: list[float], percent: int) -> float:

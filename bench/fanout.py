@@ -62,8 +62,8 @@ async def measure_fanout(bench: Bench) -> None:
         await until_quiet(bench.deployment.meter)
         before = bench.deployment.meter.read()
         rates = [size / await _send(sender, packet, size) for packet in packets]
-        await until_quiet(bench.deployment.meter)
-        used = bench.deployment.meter.read().since(before).total_cpu_seconds
+        waited = await until_quiet(bench.deployment.meter)
+        used = bench.deployment.meter.read().since(before).less(bench.idle, waited).total_cpu_seconds
         bench.put(5, f"{size:,} addressees, deliveries/s until all are available", median(rates))
         bench.put(5, f"{size:,} addressees, CPU core-ms per delivery", 1000 * used / (size * times), digits=2)
     sender.pool.close()

@@ -8,9 +8,10 @@ from typing import Any, Final
 import asyncpg
 
 from bench.deployments import Deployment
-from bench.driver import Run, percentile, play
+from bench.driver import Run, look_at_idleness, percentile, play
 from bench.floor import run_floor
 from bench.load import Job
+from bench.processes import Usage
 from bench.report import Report
 from bench.stage import SENDER, Stage
 from deploy.embedded.papers import SAMPLES
@@ -74,6 +75,7 @@ class Bench:
         self.folder = folder
         self._series = count(100)
         self._expected = 0.0
+        self.idle = Usage()
 
     @property
     def name(self) -> str:
@@ -105,18 +107,19 @@ class Bench:
             "attachment": ORDINARY,
             "under_way": self.options.under_way,
         }
-        run = await play(Job(**(given | more)), self.deployment.meter, self.folder)
+        run = await play(Job(**(given | more)), self.deployment.meter, self.folder, self.idle)
         if label:
             self.report.noise[f"{self.name}: {label}"] = (run.noise.busy, run.noise.stolen)
         return run
 
     async def warm_up(self) -> None:
         """
-        Play a little, so that nothing is done for the first time in a measurement.
+        Play a little, so that nothing is done for the first time in a measurement; then look how much idling takes.
         """
         documents = min(self.options.documents or _WARM_UP_DOCUMENTS, _WARM_UP_DOCUMENTS)
         run = await self.play("closed", documents=documents, seconds=_WARM_UP_SECONDS)
         self._expected = run.documents_per_second
+        self.idle = await look_at_idleness(self.deployment.meter)
 
     async def measure_rate(self, label: str) -> Run:
         """
@@ -152,6 +155,7 @@ async def measure_product(bench: Bench) -> None:
     bench.put(2, "load generator beside it, core-ms", 1000 * run.outcome.cpu_seconds / run.outcome.documents, digits=2)
     for role in sorted(run.usage.cpu_seconds):
         bench.put(7, f"{role}, core-ms", run.core_ms(role), digits=2)
+    bench.put(7, "all of them when idle, core-ms a second", 1000 * bench.idle.total_cpu_seconds)
     bench.put(7, "commits in PostgreSQL, number", commits / max(1, run.outcome.documents))
     bench.put(2, "agencies it serves at 60 % of that rate", agencies_served(run.documents_per_second), digits=0)
     rate = SHARE_FOR_LATENCY * run.documents_per_second

@@ -59,6 +59,16 @@ class Usage:
         spent = {role: seconds - before.cpu_seconds.get(role, 0.0) for role, seconds in self.cpu_seconds.items()}
         return Usage(spent, self.peak_bytes)
 
+    def less(self, other: "Usage", times: float) -> "Usage":
+        """
+        What is left when so many times another's CPU is taken off; never less than nothing.
+        """
+        left = {
+            role: max(0.0, seconds - times * other.cpu_seconds.get(role, 0.0))
+            for role, seconds in self.cpu_seconds.items()
+        }
+        return Usage(left, self.peak_bytes)
+
 
 class Meter:
     """
