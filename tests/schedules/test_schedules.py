@@ -13,7 +13,6 @@ from pathlib import Path
 
 from shared.testing.postgres import SampleDatabase, SampleDatabases
 
-PLAY = Path(__file__).with_name("play.py")
 ROOT = Path(__file__).parents[2]
 SCHEDULES = int(os.environ.get("AXIS_SCHEDULES", "2000"))
 SERVICES = ("registry", "signing", "routing", "audit")
@@ -22,7 +21,7 @@ SERVICES = ("registry", "signing", "routing", "audit")
 def start(database: SampleDatabase, seeds: str, *more: str) -> subprocess.Popen[str]:
     urls = {service: database.url(service) for service in SERVICES} | {"postgres": database.admin_dsn()}
     return subprocess.Popen(
-        [sys.executable, str(PLAY), "--urls", json.dumps(urls), "--seeds", seeds, *more],
+        [sys.executable, "-m", "tests.schedules.play", "--urls", json.dumps(urls), "--seeds", seeds, *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
