@@ -85,6 +85,7 @@ class Given:
     """
 
     def __init__(self, process: str, home: Home | None = None) -> None:
+        settings_class(process)  # refuses what is no process of ours
         self.name = process
         self._home = home
         self._prefix = f"{process.upper()}_"
