@@ -1,7 +1,8 @@
 """An answer as it travels: a result, a refusal with its own code and words, or a defect."""
 
-import json
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from shared.contracts.base import Contract, Operation
 from shared.errors import FieldError, Rejected, RejectedElsewhere, Unavailable, UnavailableElsewhere
@@ -11,7 +12,7 @@ def write_result(reply: Contract) -> str:
     """
     Write what was asked for.
     """
-    return json.dumps({"result": reply.model_dump_json()})
+    return to_json({"result": reply.model_dump_json()}).decode()
 
 
 def write_problem(error: Rejected | Unavailable) -> str:
@@ -23,14 +24,14 @@ def write_problem(error: Rejected | Unavailable) -> str:
         problem |= {"kind": "rejected", "errors": [entry.model_dump() for entry in error.errors]}
     else:
         problem |= {"kind": "unavailable", "retry_after": error.retry_after}
-    return json.dumps({"problem": problem}, ensure_ascii=False)
+    return to_json({"problem": problem}).decode()
 
 
 def write_defect(operation: str) -> str:
     """
     Write that something broke; its words stay in the log of whoever it broke at.
     """
-    return json.dumps({"defect": operation})
+    return to_json({"defect": operation}).decode()
 
 
 def read_answer(operation: Operation[Any, Any], text: str) -> Any:
@@ -42,7 +43,7 @@ def read_answer(operation: Operation[Any, Any], text: str) -> Any:
         Unavailable: The other side could not.
         RuntimeError: The other side met a defect.
     """
-    answer = json.loads(text)
+    answer = from_json(text)
     if "result" in answer:
         return operation.reply.model_validate_json(answer["result"])
     problem = answer.get("problem")

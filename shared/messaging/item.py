@@ -1,11 +1,12 @@
 """What travels on the bus, and its one wire form for one item or many."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from pydantic_core import from_json, to_json
 
 from shared.contracts.base import Lane
 from shared.errors import Unavailable
@@ -72,7 +73,7 @@ def pack(items: Sequence[Item]) -> bytes:
     """
     Encode 1 to 64 items as one message.
     """
-    return json.dumps({"v": WIRE_VERSION, "items": [item.as_dict() for item in items]}, ensure_ascii=False).encode()
+    return to_json({"v": WIRE_VERSION, "items": [item.as_dict() for item in items]})
 
 
 def unpack(message: bytes) -> list[Item]:
@@ -82,7 +83,7 @@ def unpack(message: bytes) -> list[Item]:
     Raises:
         UnknownWireFormError: It has another version.
     """
-    decoded = json.loads(message)
+    decoded = from_json(message)
     if decoded.get("v") != WIRE_VERSION:
         raise UnknownWireFormError(f"wire form {decoded.get('v')!r} is not {WIRE_VERSION}")
     return [
