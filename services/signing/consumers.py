@@ -5,7 +5,7 @@ from functools import partial
 
 from services.signing.ports import KeyStore
 from services.signing.usecases.certificates import Authority, Offload, issue_certificates, revoke_certificates
-from services.signing.usecases.checking import read_health, read_keys, read_trust, verify_packets
+from services.signing.usecases.checking import TrustReader, describe_keys, read_health, verify_packets
 from services.signing.usecases.statements import sign_statements
 from shared.contracts.base import Health, Nothing
 from shared.contracts.signing import (
@@ -38,26 +38,30 @@ _KINDS = {
     SIGN_SNAPSHOTS: SNAPSHOT,
     SIGN_TREE_HEADS: TREE_HEAD,
 }
+_AT_ONCE = 4
+"""So few statements are signed on the spot: going to a thread and back takes longer."""
 
 
 def answer_asks(bus: Bus, authority: Authority, keys: KeyStore, offload: Offload) -> None:
     """
     Answer everything that signing is asked.
     """
-    store = authority.store
+    trust = TrustReader(authority.store)
 
     async def verify(request: VerifyPackets) -> PacketReports:
-        trust = await read_trust(store)
-        return await offload(partial(verify_packets, trust, request))
+        return await offload(partial(verify_packets, await trust.current(), request))
 
     async def give_keys(_: Nothing) -> Keys:
-        return await read_keys(store, keys)
+        return describe_keys(await trust.current(), keys)
 
     async def issue(request: IssueCertificates) -> IssuedCertificates:
         return await issue_certificates(authority, request, offload)
 
     async def revoke(request: RevokeCertificates) -> Nothing:
-        await revoke_certificates(authority, request)
+        try:
+            await revoke_certificates(authority, request)
+        finally:
+            trust.forget()
         return Nothing()
 
     async def health(_: Nothing) -> Health:
@@ -74,6 +78,8 @@ def answer_asks(bus: Bus, authority: Authority, keys: KeyStore, offload: Offload
 
 def _signs(keys: KeyStore, typ: str, offload: Offload) -> Callable[[SignStatements], Awaitable[Statements]]:
     async def sign(request: SignStatements) -> Statements:
+        if len(request.payloads) <= _AT_ONCE:
+            return sign_statements(keys, request, typ)
         return await offload(partial(sign_statements, keys, request, typ))
 
     return sign

@@ -55,6 +55,11 @@ class StoredList:
     pem: str
 
 
+# Built once: they are read again and again.
+_ANCHORS = select(trust_anchors.c.pem).order_by(trust_anchors.c.added_at, trust_anchors.c.sha256)
+_LISTS = select(revocation_lists.c.pem).order_by(revocation_lists.c.issuer_sha256)
+
+
 async def add_anchor(connection: AsyncConnection, anchor: x509.Certificate, now: datetime) -> None:
     """
     Trust a root from now on; trusting it again changes nothing.
@@ -63,20 +68,12 @@ async def add_anchor(connection: AsyncConnection, anchor: x509.Certificate, now:
     await connection.execute(insert(trust_anchors).values(row).on_conflict_do_nothing())
 
 
-async def read_anchors(connection: AsyncConnection) -> list[str]:
+async def read_trust(connection: AsyncConnection) -> tuple[list[str], list[str]]:
     """
-    Give the PEM of every root we trust, oldest first.
+    Give the PEM of every root we trust, oldest first, and of every revocation list.
     """
-    query = select(trust_anchors.c.pem).order_by(trust_anchors.c.added_at, trust_anchors.c.sha256)
-    return list((await connection.execute(query)).scalars())
-
-
-async def read_lists(connection: AsyncConnection) -> list[str]:
-    """
-    Give the PEM of every revocation list.
-    """
-    query = select(revocation_lists.c.pem).order_by(revocation_lists.c.issuer_sha256)
-    return list((await connection.execute(query)).scalars())
+    anchors = list((await connection.execute(_ANCHORS)).scalars())
+    return anchors, list((await connection.execute(_LISTS)).scalars())
 
 
 async def lock_list(connection: AsyncConnection, issuer_sha256: str) -> StoredList | None:

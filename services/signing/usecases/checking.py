@@ -2,6 +2,9 @@
 
 import base64
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -17,6 +20,8 @@ from shared.contracts.signing import Keys, PacketReports, VerifyPackets
 from shared.errors import Unavailable
 from shared.jose import to_jwk
 from shared.outbox import Store
+
+MAX_AGE: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -36,20 +41,55 @@ class TrustData:
         """
         Read it.
         """
-        return TrustStore(
-            anchors=tuple(x509.load_pem_x509_certificate(pem.encode()) for pem in self.anchors),
-            revocation_lists=tuple(x509.load_pem_x509_crl(pem.encode()) for pem in self.revocation_lists),
-        )
+        return _parse(self.anchors, self.revocation_lists)
 
 
-async def read_trust(store: Store) -> TrustData:
+@lru_cache(maxsize=1)  # it changes with a revocation, and is the same for all packets in between
+def _parse(anchors: tuple[str, ...], revocation_lists: tuple[str, ...]) -> TrustStore:
+    return TrustStore(
+        anchors=tuple(x509.load_pem_x509_certificate(pem.encode()) for pem in anchors),
+        revocation_lists=tuple(x509.load_pem_x509_crl(pem.encode()) for pem in revocation_lists),
+    )
+
+
+class TrustReader:
     """
-    Read whom we trust now; each copy of the service sees a revocation with its next question.
+    Whom we trust, read at most once a second: every packet's signature is judged by it.
+
+    A revocation counts from the next question on in the copy of the service that was asked for it, and a second later
+    in every other.
+
+    Args:
+        store: The service's database.
     """
-    async with store.read() as connection:
-        anchors = await repository.read_anchors(connection)
-        lists = await repository.read_lists(connection)
-    return TrustData(tuple(anchors), tuple(lists))
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._data: TrustData | None = None
+        self._read_at: datetime | None = None
+        self._revocations = 0
+
+    async def current(self) -> TrustData:
+        """
+        Give it, as old as it may be.
+        """
+        now = self._store.clock.now()
+        if self._data is not None and self._read_at is not None and timedelta(0) <= now - self._read_at < MAX_AGE:
+            return self._data
+        revocations = self._revocations
+        async with self._store.read() as connection:
+            anchors, lists = await repository.read_trust(connection)
+        data = TrustData(tuple(anchors), tuple(lists))
+        if revocations == self._revocations:
+            self._data, self._read_at = data, now
+        return data
+
+    def forget(self) -> None:
+        """
+        Have the next question read it anew.
+        """
+        self._data = None
+        self._revocations += 1
 
 
 def verify_packets(trust: TrustData, request: VerifyPackets) -> PacketReports:
@@ -62,11 +102,10 @@ def verify_packets(trust: TrustData, request: VerifyPackets) -> PacketReports:
     return PacketReports(items=tuple(verify_packet(packet, store) for packet in request.items))
 
 
-async def read_keys(store: Store, keys: KeyStore) -> Keys:
+def describe_keys(trust: TrustData, keys: KeyStore) -> Keys:
     """
     Give public keys, roots and revocation lists.
     """
-    trust = await read_trust(store)
     evidence = [
         {
             **to_jwk(key.key.public_key()),
