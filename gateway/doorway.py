@@ -44,6 +44,8 @@ class Observer:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
             registry=registry,
         )
+        # Looking a figure up takes as long as counting; methods, routes and statuses are few.
+        self._figures: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,8 +77,12 @@ class Observer:
     def _write_down(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        figures = self._figures.get((method, route, status))
+        if figures is None:
+            counter, timer = self._requests.labels(method, route, str(status)), self._seconds.labels(method, route)
+            figures = self._figures[method, route, status] = (counter, timer)
+        figures[0].inc()
+        figures[1].observe(seconds)
         client = scope.get("client")
         certificate = scope.get("state", {}).get("client_certificate")
         _logger.info(

@@ -6,8 +6,9 @@ from uuid import uuid4
 
 from fastapi import Header, Query, Security
 from fastapi.datastructures import DefaultPlaceholder
+from fastapi.openapi.models import HTTPBearer as BearerScheme
 from fastapi.routing import APIRoute
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.base import SecurityBase
 from pydantic import StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,10 +21,35 @@ from shared.tokens import TokenMissing
 
 JSON_TYPES = ("application/json",)
 
-_bearer = HTTPBearer(
-    auto_error=False, scheme_name="access_token", description="Access token from `/oauth2/token`, ten minutes."
+
+class _Bearer(SecurityBase):
+    """
+    A bearer token as its bare text. The framework's own class would need a second dependency behind it, and every
+    request solves all of its route's dependencies.
+    """
+
+    def __init__(self, scheme_name: str, *, description: str, missing: str) -> None:
+        self.model = BearerScheme(description=description)
+        self.scheme_name = scheme_name
+        self._missing = missing
+
+    async def __call__(self, request: Request) -> str:
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not credentials:
+            raise TokenMissing(self._missing)
+        return credentials
+
+
+_access_token = _Bearer(
+    "access_token",
+    description="Access token from `/oauth2/token`, ten minutes.",
+    missing="an access token is needed: send it as `Authorization: Bearer …`",
 )
-_claim = HTTPBearer(auto_error=False, scheme_name="claim_token", description="The registration's `claim_token`.")
+_claim_token = _Bearer(
+    "claim_token",
+    description="The registration's `claim_token`.",
+    missing="the claim token is needed: send it as `Authorization: Bearer …`",
+)
 
 
 def axis_route(settings: Settings) -> type[APIRoute]:
@@ -76,18 +102,6 @@ def _check_accept(request: Request, media_type: str) -> None:
     wanted = [entry.partition(";")[0].strip().lower() for entry in accept.split(",")]
     if accept.strip() and offered.isdisjoint(wanted):
         raise NotAcceptable(f"this address answers {media_type}")
-
-
-async def _access_token(credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> str:
-    if credentials is None or not credentials.credentials:
-        raise TokenMissing("an access token is needed: send it as `Authorization: Bearer …`")
-    return credentials.credentials
-
-
-async def _claim_token(credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_claim)]) -> str:
-    if credentials is None or not credentials.credentials:
-        raise TokenMissing("the claim token is needed: send it as `Authorization: Bearer …`")
-    return credentials.credentials
 
 
 AccessToken = Annotated[str, Security(_access_token)]

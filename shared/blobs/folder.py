@@ -216,14 +216,20 @@ class FolderBlobWriter:
             self._digest.update(chunk)
         blob = StoredBlob(self._digest.hexdigest(), self._size)
         await self._faults.at("blob put", blob.sha256)
-        await self._thread.run(lambda: self._store.keep(blob, lambda: self._flush(batch, hashing=False)))
+        await self._thread.run(lambda: self._keep(blob, batch))
         return blob
 
     async def close(self) -> None:
         """
         Give up what was not committed.
         """
-        await self._thread.finish(self._discard)
+        # Nothing is left of a packet that was committed, so that a small one costs one visit to a thread.
+        if self._file is not None or self._thread.at_work:
+            await self._thread.finish(self._discard)
+
+    def _keep(self, blob: StoredBlob, batch: list[bytes]) -> None:
+        self._store.keep(blob, lambda: self._flush(batch, hashing=False))
+        self._discard()
 
     def _take(self) -> list[bytes]:
         batch, self._waiting, self._waiting_bytes = self._waiting, [], 0
@@ -248,7 +254,7 @@ class FolderBlobWriter:
 
 class _Reader:
     """
-    Reads one file at positions; opened by the first read.
+    Reads one file at positions; opened by the first read, and closed by one that reaches the end.
     """
 
     def __init__(self, open_file: Callable[[], int]) -> None:
@@ -260,12 +266,16 @@ class _Reader:
         return await self._thread.run(lambda: self._read(size, position))
 
     async def close(self) -> None:
-        await self._thread.finish(self._close)
+        if self._descriptor is not None or self._thread.at_work:
+            await self._thread.finish(self._close)
 
     def _read(self, size: int, position: int) -> bytes:
         if self._descriptor is None:
             self._descriptor = self._open_file()
-        return os.pread(self._descriptor, size, position)
+        chunk = os.pread(self._descriptor, size, position)
+        if len(chunk) < size:
+            self._close()
+        return chunk
 
     def _close(self) -> None:
         if self._descriptor is not None:

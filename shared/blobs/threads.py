@@ -32,6 +32,13 @@ class OneAtATime:
         self._work = task
         return await asyncio.shield(task)
 
+    @property
+    def at_work(self) -> bool:
+        """
+        Whether a thread whose caller was cancelled may still be at it.
+        """
+        return self._work is not None and not self._work.done()
+
     async def finish(self, work: Callable[[], None]) -> None:
         """
         Do the last piece of work, even if the caller is cancelled meanwhile.
