@@ -64,6 +64,10 @@ status: $(VENV)/.runtime  ## list the processes that `make up` started
 demo-distributed: $(VENV)/.runtime servers  ## play the demo on many processes in a temporary folder, and end
 	@$(BIN)/python -m deploy.demo --distributed
 
+.PHONY: bench
+bench: $(VENV)/.runtime servers  ## measure floor and product on this machine, and write the table into docs/performance.md
+	@$(BIN)/python -m bench --write
+
 .PHONY: check
 check: $(VENV)/.dev  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check -q $(CODE) || { echo "Run: $(BIN)/ruff format $(CODE)" >&2; exit 1; }
@@ -82,7 +86,7 @@ judges:
 	@deploy/machine/judges.sh
 
 .PHONY: test
-test: check judges  ## every check and every test, against real servers (under 15 minutes)
+test: check judges servers  ## every check and every test, against real servers (under 15 minutes)
 	@echo "Seeded schedules, on both cores ..."
 	@$(BIN)/pytest tests/schedules
 	@echo "Everything else; most of it waits for a server, so several at once ..."
