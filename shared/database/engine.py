@@ -17,6 +17,9 @@ from shared.telemetry.traces import span
 
 POOL_SIZE = 8
 POOL_WAIT_SECONDS = 5.0
+_STARTING_OR_STOPPING = "57P"
+"""SQLSTATE: the server shuts down, has crashed, or takes no connections yet; that is no defect of ours either."""
+
 _SHORT_OF_RESOURCES = "53"
 """PostgreSQL's class of errors: disk full, out of memory, too many connections."""
 
@@ -131,10 +134,11 @@ class Database:
         except (PoolTimeoutError, InterfaceError, OperationalError, ConnectionError, OSError) as error:
             raise DatabaseBusy(f"the database of {self.service} is out of reach") from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            state = str(getattr(error.orig, "sqlstate", None) or "")
+            if error.connection_invalidated or state.startswith(_STARTING_OR_STOPPING):
                 raise DatabaseBusy(f"the database of {self.service} is out of reach") from error
             # A full disk, above all: nothing of the transaction stays, and it is no defect of ours.
-            if str(getattr(error.orig, "sqlstate", None) or "").startswith(_SHORT_OF_RESOURCES):
+            if state.startswith(_SHORT_OF_RESOURCES):
                 raise DatabaseBusy(f"the database of {self.service} has no room", retry_after=60) from error
             raise
         finally:

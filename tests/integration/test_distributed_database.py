@@ -9,11 +9,13 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from deploy.composition import SERVICES
 from deploy.distributed.database import Line, check_database, upgrade_all
 from deploy.embedded.errors import NodeError
 from deploy.embedded.postgres import PrivatePostgres
+from shared.database import Database, DatabaseBusy
 
 URL = "https://truc.example.vn"
 
@@ -138,3 +140,15 @@ async def looks(line: Line) -> bool:
         return await line.holds()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
+
+
+@pytest.mark.parametrize("state", ["57P01", "57P02", "57P03"])
+async def test_a_server_that_starts_or_stops_is_to_be_tried_again(place: Place, state: str) -> None:
+    await set_up(place)
+    database = Database(place.urls["routing"], service="routing", pool_size=1)
+    with pytest.raises(DatabaseBusy):
+        async with database.begin() as transaction:
+            await transaction.connection.execute(
+                text(f"DO $$ BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '{state}'; END $$")
+            )
+    await database.close()
