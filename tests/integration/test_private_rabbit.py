@@ -4,6 +4,7 @@ The broker that `make up` and the tests start for themselves.
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -30,8 +31,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("broker")
 
 
+def _place_of(folder: Path) -> Path:
+    pointer = folder / "place"
+    return Path(pointer.read_text()) if pointer.exists() else folder
+
+
 def _running_in(folder: Path) -> list[str]:
-    place = (folder / "place").read_text() if (folder / "place").exists() else str(folder)
+    place = str(_place_of(folder))
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -70,7 +76,6 @@ async def test_a_new_owner_ends_what_a_killed_one_left(folder: Path) -> None:
     program = """
         import asyncio, os, sys
         from pathlib import Path
-from uuid import UUID
         from deploy.distributed.broker import PrivateRabbit
         asyncio.run(PrivateRabbit(Path(sys.argv[1])).start())
         os.kill(os.getpid(), 9)
@@ -83,6 +88,18 @@ from uuid import UUID
         assert not set(left) & set(_running_in(folder))
         assert str(broker.pid) in _running_in(folder)
     await broker.remove()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps a broker's files away from its folder")
+async def test_what_an_owner_left_elsewhere_goes_when_its_folder_has_gone(folder: Path) -> None:
+    first, second = PrivateRabbit(folder / "first"), PrivateRabbit(folder / "second")
+    async with first:
+        place = _place_of(folder / "first")
+    await asyncio.to_thread(shutil.rmtree, folder / "first")
+    assert await asyncio.to_thread(place.is_dir)
+    async with second:
+        assert not await asyncio.to_thread(place.exists)
+    await second.remove()
 
 
 async def test_three_brokers_are_one_and_go_on_without_their_leader(folder: Path) -> None:

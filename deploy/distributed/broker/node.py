@@ -22,6 +22,7 @@ _ERLANG: Final = Path("/usr/lib/erlang/bin")
 _START_SECONDS = 90
 _STOP_SECONDS = 30
 _SHELF = Path("/var/lib")
+_PREFIX = "document-axis-rabbitmq-"
 _LOG_TAIL_BYTES = 4096
 # RabbitMQ 3.10 keeps a quorum queue's number and term for some seconds in memory. Killed in that time, a lone broker
 # comes back with a queue that elects nobody, or with an empty one: so both are written at once, and who has no leader
@@ -196,7 +197,10 @@ class BrokerNode:
         if not pointer.exists() and not account.is_own and not account.can_enter(self._folder):
             temporary = Path(tempfile.gettempdir()).resolve()
             shelf = temporary if self._folder.is_relative_to(temporary) or not os.access(_SHELF, os.W_OK) else _SHELF
-            pointer.write_text(tempfile.mkdtemp(prefix="document-axis-rabbitmq-", dir=shelf), encoding="utf-8")
+            _sweep(shelf)
+            elsewhere = tempfile.mkdtemp(prefix=_PREFIX, dir=shelf)
+            pointer.write_text(elsewhere, encoding="utf-8")
+            Path(elsewhere, "owner").write_text(str(self._folder), encoding="utf-8")
         place = self._place()
         for folder in (place, place / "mnesia", place / "log"):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -344,6 +348,14 @@ class BrokerNode:
                     time.sleep(0.05)
         note.unlink()
         return found
+
+
+def _sweep(shelf: Path) -> None:
+    """Remove what brokers left here whose owners were deleted without them: a killed try, an emptied folder."""
+    for place in shelf.glob(f"{_PREFIX}*"):
+        owner = place / "owner"
+        if owner.exists() and not Path(owner.read_text(encoding="utf-8"), "place").exists():
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _account() -> Account:
