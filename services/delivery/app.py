@@ -2,9 +2,10 @@
 
 import httpx
 
-from services.delivery.clients import Outside, Registry, open_http
+from services.delivery.clients.listeners import Listeners
+from services.delivery.clients.outside import Outside, open_http
+from services.delivery.clients.registry import Registry
 from services.delivery.consumers import connect
-from services.delivery.listeners import Listeners
 from services.delivery.settings import Settings
 from services.delivery.tables import messaging
 from services.delivery.usecases.figures import DeliveryFigures

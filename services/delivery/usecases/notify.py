@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.delivery.clients.listeners import Listeners, Webhooks
 from services.delivery.domain import HANDSHAKE, Notification, State, write_event
-from services.delivery.listeners import Listeners, Webhooks
 from services.delivery.repository import Repository
 from services.delivery.usecases.finish import end_all
 from shared.contracts.base import Lane

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.delivery.clients import Outside, Registry
+from services.delivery.clients.outside import Outside
+from services.delivery.clients.registry import Registry
 from services.delivery.domain import (
     Health,
     Notification,

@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from services.delivery.clients import Outside, Registry
+from services.delivery.clients.outside import Outside
+from services.delivery.clients.registry import Registry
 from services.delivery.domain import TEST, Notification, Verdict, judge, sign, write_event
 from services.delivery.errors import NotFound, WebhookNotActive
 from shared.contracts.base import Lane

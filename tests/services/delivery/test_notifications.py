@@ -16,9 +16,10 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.delivery.app import create_app
-from services.delivery.clients import Outside, Registry, open_http
+from services.delivery.clients.listeners import Listeners
+from services.delivery.clients.outside import Outside, open_http
+from services.delivery.clients.registry import Registry
 from services.delivery.domain import GIVE_UP_AFTER, LONGEST_REST, SCHEDULE
-from services.delivery.listeners import Listeners
 from services.delivery.settings import Settings
 from services.delivery.tables import messaging, metadata
 from services.delivery.usecases.finish import KEEP_ENDED, sweep

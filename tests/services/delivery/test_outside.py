@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
-from services.delivery.clients import MAX_ANSWER_BYTES, Outside, open_http, resolve_by_system
+from services.delivery.clients.outside import MAX_ANSWER_BYTES, Outside, open_http, resolve_by_system
 from services.delivery.settings import Settings
 from shared.testing.pki import MOMENT, a_p256_key
 from shared.testing.webhooks import Call, Reply, listening

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from services.delivery.clients import Registry
-from services.delivery.listeners import MAX_AGE, Listeners
+from services.delivery.clients.listeners import MAX_AGE, Listeners
+from services.delivery.clients.registry import Registry
 from shared.contracts.registry import (
     READ_ENDPOINTS,
     Endpoint,

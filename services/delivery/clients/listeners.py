@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from services.delivery.clients import Registry
+from services.delivery.clients.registry import Registry
 from shared.clock import Clock
 from shared.contracts.registry import RegistryBeat
 from shared.messaging import Bus
