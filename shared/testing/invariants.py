@@ -1,15 +1,17 @@
 """
-The promises that must hold in every snapshot of routing's database, whatever went wrong before.
+The promises that must hold in every snapshot of routing's database, whatever went wrong before; and what must be so
+in the whole database once everything has arrived.
 
 Each check is one statement that finds what breaks a promise; none found is good.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 
 class Connection(Protocol):
     """
-    What is needed of an asyncpg connection that may read the schema `routing`.
+    What is needed of an asyncpg connection that may read what is to be checked.
     """
 
     async def fetch(self, query: str, *args: object) -> list[Any]: ...
@@ -105,9 +107,64 @@ async def check_invariants(connection: Connection) -> list[str]:
     Returns:
         One sentence for each promise that is broken, with up to five of the rows; empty when all hold.
     """
+    return await _find(connection, _CHECKS)
+
+
+_PUBLISHERS: Final = ("registry", "signing", "routing", "delivery", "audit")
+_EVENTS: Final = " UNION ALL ".join(f"SELECT id, topic, sent_at FROM {service}.outbox" for service in _PUBLISHERS)  # noqa: S608
+_DEAD: Final = " UNION ALL ".join(
+    f"SELECT '{service}', consumer, topic, error FROM {service}.dead_messages"  # noqa: S608
+    for service in _PUBLISHERS
+)
+
+_ARRIVALS: Final = {
+    "a chunk is not opened": "SELECT id, state FROM routing.dispatch_chunks WHERE state <> 'opened'",
+    "an event waits in an outbox": f"SELECT id, topic FROM ({_EVENTS}) e WHERE sent_at IS NULL",  # noqa: S608
+    "an event has no leaf in the journal": f"""
+        SELECT e.id, e.topic FROM ({_EVENTS}) e
+        WHERE NOT EXISTS (SELECT FROM audit.leaves l WHERE l.event_id = e.id)
+    """,  # noqa: S608
+}
+
+_ENDS: Final = {
+    "a message was set aside": _DEAD,
+    "a leaf of the journal is of no event": f"""
+        SELECT l.leaf_index, l.event_id FROM audit.leaves l
+        WHERE NOT EXISTS (SELECT FROM ({_EVENTS}) e WHERE e.id = l.event_id)
+    """,  # noqa: S608
+    "the journal has a gap": """
+        SELECT size, last FROM (SELECT count(*) AS size, max(leaf_index) AS last FROM audit.leaves) j
+        WHERE last <> size - 1
+    """,
+}
+
+
+async def look_for_what_has_not_arrived(connection: Connection) -> list[str]:
+    """
+    Look for what is still on its way through the database: chunks, outboxes, the journal.
+
+    Outboxes keep what was sent for a day, so the database must be younger than that.
+
+    Returns:
+        One sentence for each kind of thing; empty when everything has arrived.
+    """
+    return await _find(connection, _ARRIVALS)
+
+
+async def check_ends(connection: Connection) -> list[str]:
+    """
+    Look for broken promises of a database in which everything has arrived.
+
+    Returns:
+        As `check_invariants`.
+    """
+    return await _find(connection, _ARRIVALS | _ENDS)
+
+
+async def _find(connection: Connection, checks: Mapping[str, str]) -> list[str]:
     broken = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        for sentence, statement in _CHECKS.items():
+        for sentence, statement in checks.items():
             rows = await connection.fetch(f"{statement} LIMIT 5")
             if rows:
                 broken.append(f"{sentence}: {[tuple(row) for row in rows]}")
