@@ -58,7 +58,7 @@ down: $(VENV)/.runtime  ## stop what `make up` started, in order; the data stay
 
 .PHONY: status
 status: $(VENV)/.runtime  ## list the processes that `make up` started
-	@$(BIN)/axis distributed status
+	@$(BIN)/axis distributed status || true
 
 .PHONY: demo-distributed
 demo-distributed: $(VENV)/.runtime servers  ## play the demo on many processes in a temporary folder, and end
