@@ -18,6 +18,7 @@ SANDBOX_JOBS = {
 """What the sandbox given to routing must offer."""
 
 _CHUNK_BYTES = 1024 * 1024
+_SMALL_BYTES = 32 * 1024
 
 
 class Packets:
@@ -50,7 +51,11 @@ class Packets:
             raise BlobMissing(f"the packet {sha256} is not in the store")
         arguments = {"path": str(self._blobs.path(sha256)), "limits": self._limits.model_dump()}
         found = await self._sandbox.run(READ_PACKET, arguments, urgent=urgent)
-        packet: Packet = await self._offload(Packet.model_validate, found)
+        packet: Packet
+        if found["packet_size"] <= _SMALL_BYTES:  # going to a thread and back takes longer
+            packet = Packet.model_validate(found)
+        else:
+            packet = await self._offload(Packet.model_validate, found)
         if packet.packet_sha256 != sha256:
             raise BlobMissing(f"the stored bytes are not those of {sha256}")
         return packet
