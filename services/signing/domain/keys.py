@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -43,7 +44,7 @@ class NodeKey:
     created_at: datetime
     certificate: x509.Certificate | None = None
 
-    @property
+    @cached_property
     def kid(self) -> str:
         """
         RFC 7638 thumbprint.
