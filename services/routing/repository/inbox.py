@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import ARRAY, TextClause, Uuid, any_, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.repository import AnyRow
@@ -30,6 +31,52 @@ FROM (
 JOIN routing.documents doc ON doc.id = d.document_id
 ORDER BY (- d.lane), d.accepted_at, d.id
 """
+
+_FOR_ADDRESSEE = (
+    select(
+        deliveries.c.id.label("delivery_id"),
+        deliveries.c.document_id,
+        deliveries.c.mailbox_key,
+        deliveries.c.sender_key,
+        deliveries.c.lane,
+        deliveries.c.state,
+        deliveries.c.series,
+        deliveries.c.accepted_at,
+        deliveries.c.available_at,
+        documents.c.sender_code,
+        documents.c.sender_document_id,
+        documents.c.subject,
+        documents.c.code,
+        documents.c.packet_sha256,
+        documents.c.packet_bytes,
+        documents.c.attachment_count,
+        documents.c.header,
+        documents.c.attachments,
+        documents.c.report,
+        dispatches.c.warnings,
+    )
+    .join(documents, documents.c.id == deliveries.c.document_id)
+    .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
+    .where(deliveries.c.id == bindparam("its_id"))
+)
+_PACKETS = (
+    select(
+        deliveries.c.id.label("delivery_id"),
+        deliveries.c.mailbox_key,
+        deliveries.c.state,
+        deliveries.c.available_at,
+        documents.c.packet_sha256,
+        documents.c.packet_bytes,
+    )
+    .join(documents, documents.c.id == deliveries.c.document_id)
+    .where(deliveries.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+)
+
+
+@cache
+def _list_statement(filters: str) -> TextClause:
+    """One for each combination of filters: SQLAlchemy reads the text of a statement once."""
+    return text(_LIST.format(filters=filters)).bindparams(bindparam("keys", type_=ARRAY(Uuid)))
 
 
 async def list_inbox(
@@ -59,39 +106,20 @@ async def list_inbox(
     if after is not None:
         filters += " AND ((- lane), accepted_at, id) > (CAST(:rank AS smallint), :accepted_at, :id)"
         values["rank"], values["accepted_at"], values["id"] = -after[0], after[1], after[2]
-    statement = text(_LIST.format(filters=filters)).bindparams(bindparam("keys", value=list(mailbox_keys)))
-    return (await connection.execute(statement, {"limit": limit, **values})).all()
+    values |= {"keys": list(mailbox_keys), "limit": limit}
+    return (await connection.execute(_list_statement(filters), values)).all()
+
+
+async def read_packets(connection: AsyncConnection, delivery_ids: Sequence[UUID]) -> dict[UUID, AnyRow]:
+    """
+    What fetching needs to know of deliveries: where they stand, and which packet it is.
+    """
+    rows = await connection.execute(_PACKETS, {"ids": list(delivery_ids)})
+    return {row.delivery_id: row for row in rows}
 
 
 async def read_for_addressee(connection: AsyncConnection, delivery_id: UUID) -> AnyRow | None:
     """
     A delivery with its document's header, attachments, report and warnings.
     """
-    statement = (
-        select(
-            deliveries.c.id.label("delivery_id"),
-            deliveries.c.document_id,
-            deliveries.c.mailbox_key,
-            deliveries.c.sender_key,
-            deliveries.c.lane,
-            deliveries.c.state,
-            deliveries.c.series,
-            deliveries.c.accepted_at,
-            deliveries.c.available_at,
-            documents.c.sender_code,
-            documents.c.sender_document_id,
-            documents.c.subject,
-            documents.c.code,
-            documents.c.packet_sha256,
-            documents.c.packet_bytes,
-            documents.c.attachment_count,
-            documents.c.header,
-            documents.c.attachments,
-            documents.c.report,
-            dispatches.c.warnings,
-        )
-        .join(documents, documents.c.id == deliveries.c.document_id)
-        .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
-        .where(deliveries.c.id == delivery_id)
-    )
-    return (await connection.execute(statement)).one_or_none()
+    return (await connection.execute(_FOR_ADDRESSEE, {"its_id": delivery_id})).one_or_none()

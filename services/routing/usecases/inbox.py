@@ -106,8 +106,7 @@ async def describe_packet(context: Context, request: ChooseDelivery) -> OpenBlob
         IllegalStep: It was given up or recalled.
     """
     mandate = await authorize(context, request.token, "inbox")
-    row = await _find_openable(context, mandate, request.delivery_id)
-    return _packet(row)
+    return _packet(await _find_packet(context, mandate, request.delivery_id))
 
 
 async def open_packet(context: Context, request: ChooseDelivery) -> OpenBlob:
@@ -119,7 +118,7 @@ async def open_packet(context: Context, request: ChooseDelivery) -> OpenBlob:
         IllegalStep: It was given up or recalled.
     """
     mandate = await authorize(context, request.token, "inbox")
-    row = await _find_openable(context, mandate, request.delivery_id)
+    row = await _find_packet(context, mandate, request.delivery_id)
     await context.packets.keep(row.packet_sha256)
     await _note_fetched(context, mandate, request.delivery_id)
     return _packet(row)
@@ -158,14 +157,31 @@ async def open_attachment(context: Context, request: OpenAttachment) -> OpenBlob
 async def _find(context: Context, mandate: Mandate, delivery_id: UUID) -> AnyRow:
     async with context.store.read() as connection:
         row = await repository.read_for_addressee(connection, delivery_id)
+    return _check_reader(mandate, row)
+
+
+async def _find_openable(context: Context, mandate: Mandate, delivery_id: UUID) -> AnyRow:
+    return _check_openable(await _find(context, mandate, delivery_id))
+
+
+async def _find_packet(context: Context, mandate: Mandate, delivery_id: UUID) -> AnyRow:
+    return _check_openable(_check_reader(mandate, await context.group(_read_packets).do(delivery_id)))
+
+
+async def _read_packets(context: Context, delivery_ids: Sequence[UUID]) -> list[AnyRow | Exception | None]:
+    async with context.store.read() as connection:
+        found = await repository.read_packets(connection, delivery_ids)
+    return [found.get(delivery_id) for delivery_id in delivery_ids]
+
+
+def _check_reader(mandate: Mandate, row: AnyRow | None) -> AnyRow:
     # What never reached the mailbox is none of the addressee's business yet.
     if row is None or row.available_at is None or not mandate.may(row.mailbox_key, *READING_ROLES):
         raise not_found("văn bản trong hộp thư")
     return row
 
 
-async def _find_openable(context: Context, mandate: Mandate, delivery_id: UUID) -> AnyRow:
-    row = await _find(context, mandate, delivery_id)
+def _check_openable(row: AnyRow) -> AnyRow:
     if DeliveryState(row.state) not in OPENABLE:
         raise illegal_step(DeliveryState(row.state))
     return row
