@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -105,12 +104,7 @@ def _covers(revocation_list: x509.CertificateRevocationList, issuer: x509.Certif
     Tell whether a list speaks for an issuer at a moment; one signed later does too, it only knows more.
     """
     next_update = revocation_list.next_update_utc
-    return next_update is not None and at <= next_update and _speaks_for(revocation_list, issuer)
-
-
-@lru_cache(maxsize=64)  # the same few lists and issuers are asked about with every packet
-def _speaks_for(revocation_list: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
-    if revocation_list.issuer != issuer.subject:
+    if revocation_list.issuer != issuer.subject or next_update is None or at > next_update:
         return False
     # A list with a critical extension, such as one for some reasons only, is not the whole truth.
     if any(extension.critical for extension in revocation_list.extensions):
