@@ -70,13 +70,16 @@ class Reaper:
         self._figures = figures
         self._say = say
 
-    async def kill_processes(self, names: tuple[str, ...] = PROCESSES) -> None:
+    async def kill_processes(self, *, longest_pause: float = 1.5) -> None:
         """
         Kill one copy of each process, in random order; the next may fall while the one before it is still starting.
+
+        Args:
+            longest_pause: Before each, in seconds. The supervisor waits longer each time for one that dies often.
         """
         returning = []
-        for name in self._chance.sample(names, len(names)):
-            await asyncio.sleep(self._chance.uniform(0.2, 1.5))
+        for name in self._chance.sample(PROCESSES, len(PROCESSES)):
+            await asyncio.sleep(self._chance.uniform(0.2, longest_pause))
             copies = [one for one in self._deployment.copies(name) if one.pid is not None]
             while not copies:
                 await asyncio.sleep(0.1)
@@ -125,7 +128,7 @@ class Reaper:
             await settle(self._deployment, self._load)
         except AssertionError as stuck:
             self._complain([str(stuck)])
-        figures.lost += len(ledger.missing()) + len(ledger.unanswered())
+        figures.lost += len(ledger.missing) + len(ledger.unanswered())
         self._complain(await check(self._deployment, ledger))
         figures.doubled += ledger.doubled
         figures.rounds += 1
@@ -143,7 +146,7 @@ class Reaper:
 
     def _tell(self, blow: str) -> None:
         self._figures.blows[blow] += 1
-        self._say(f"  {self._load.read().accepted} documents: {blow}")
+        self._say(f"{self._load.read().accepted} documents: {blow}")
 
     def _complain(self, broken: list[str]) -> None:
         self._figures.broken += [one for one in broken if one not in self._figures.broken]

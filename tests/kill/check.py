@@ -37,7 +37,7 @@ async def settle(deployment: Deployment, load: Load) -> None:
     Raises:
         AssertionError: Something never arrives.
     """
-    await load.until(lambda ledger: not ledger.missing(), SETTLE_SECONDS, "get everything")
+    await load.until(lambda ledger: not ledger.missing, SETTLE_SECONDS, "get everything")
     await deployment.until_whole()
     end = time.monotonic() + SETTLE_SECONDS
     connection = await asyncpg.connect(deployment.database)
@@ -73,11 +73,11 @@ async def check(deployment: Deployment, ledger: Ledger) -> list[str]:
 async def _check_notes(connection: asyncpg.Connection, ledger: Ledger) -> list[str]:
     documents = await connection.fetch(
         """
-        SELECT doc.id::text, doc.packet_sha256, x.body FROM routing.documents doc
-        JOIN routing.dispatches x ON x.document_id = doc.id
+        SELECT doc.packet_sha256, doc.id::text, encode(sha256(convert_to(x.body, 'UTF8')), 'hex')
+        FROM routing.documents doc JOIN routing.dispatches x ON x.document_id = doc.id
         """
     )
-    stored = {(sha256, document, hashlib.sha256(body.encode()).hexdigest()) for document, sha256, body in documents}
+    stored = {tuple(row) for row in documents}
     noted = {(sha256, sent.document_id, sent.receipt) for sha256, sent in ledger.sent.items()}
     rows = await connection.fetch("SELECT id::text, document_id::text, state FROM routing.deliveries")
     deliveries = {(delivery, document, state) for delivery, document, state in rows}
@@ -85,7 +85,7 @@ async def _check_notes(connection: asyncpg.Connection, ledger: Ledger) -> list[s
     taken = {(delivery, one.document_id, states[one.result]) for delivery, one in ledger.taken.items()}
     return [
         *ledger.faults,
-        *_say("accepted, but nobody can take it", ledger.missing()),
+        *_say("accepted, but nobody can take it", ledger.missing),
         *_say("posted, but without an answer", ledger.unanswered()),
         *_say("received, but nobody sent it there", ledger.strangers()),
         *_say("in the senders' notes, and not so in the database", noted - stored),
@@ -101,9 +101,13 @@ async def _check_journal(connection: asyncpg.Connection) -> list[str]:
     if head is None:
         return []
     leaves = await connection.fetch(
-        "SELECT leaf FROM audit.leaves WHERE leaf_index < $1 ORDER BY leaf_index", head["tree_size"]
+        r"""
+        SELECT sha256('\x00' || convert_to(leaf, 'UTF8')) FROM audit.leaves
+        WHERE leaf_index < $1 ORDER BY leaf_index
+        """,
+        head["tree_size"],
     )
-    root = _root([hashlib.sha256(b"\0" + row["leaf"].encode()).digest() for row in leaves])
+    root = await asyncio.to_thread(_root, [row[0] for row in leaves])
     return [] if root == head["root_hash"] else [f"the head of size {head['tree_size']} is not that of the leaves"]
 
 

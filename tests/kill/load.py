@@ -133,7 +133,8 @@ class Load:
                 raise AssertionError(
                     f"the clients do not {what} in {seconds:.0f} s; {self.ledger.accepted} documents, "
                     f"at rest: {sorted(self.ledger.resting)}, without answer: {self.ledger.unanswered()[:5]}, "
-                    f"untaken: {self.ledger.missing()[:5]}, faults: {self.ledger.faults}\n{self._deployment.tail()}"
+                    f"untaken: {sorted(self.ledger.missing)[:5]}, faults: {self.ledger.faults}\n"
+                    f"{self._deployment.tail()}"
                 )
             await asyncio.sleep(0.1)
 

@@ -75,12 +75,25 @@ class Taken:
 class Ledger:
     """
     All notes together, and where they contradict a promise.
+
+    Attributes:
+        sent: By digest of the packet.
+        packets: Digest of the packet of each document that was accepted.
+        taken: By delivery.
+        shares: The delivery of each document to each agency.
+        missing: Which addressees of which accepted documents nobody has acknowledged for yet.
+        accepted_at, taken_at: When documents were accepted for the first time, and deliveries acknowledged.
+        repeats: Answers to documents that had been accepted before.
+        doubled: Deliveries that came twice.
+        faults: What contradicts a promise by itself.
+        resting: Clients that have come to rest.
     """
 
     sent: dict[str, Sent] = field(default_factory=dict)
     packets: dict[str, str] = field(default_factory=dict)
     taken: dict[str, Taken] = field(default_factory=dict)
     shares: dict[tuple[str, str], str] = field(default_factory=dict)
+    missing: set[tuple[str, str]] = field(default_factory=set)
     accepted_at: list[float] = field(default_factory=list)
     taken_at: list[float] = field(default_factory=list)
     repeats: int = 0
@@ -103,7 +116,9 @@ class Ledger:
                 if taken.sha256 != note["sha256"]:
                     self._complain(f"delivery {note['delivery_id']} was listed as one packet and fetched as another")
             case "acknowledge":
-                self.taken[note["delivery_id"]].result = note["result"]
+                taken = self.taken[note["delivery_id"]]
+                taken.result = note["result"]
+                self.missing.discard((taken.document_id, taken.agency))
                 self.taken_at.append(note["at"])
             case "list again":
                 self.doubled += 1
@@ -116,18 +131,6 @@ class Ledger:
     @property
     def accepted(self) -> int:
         return len(self.packets)
-
-    def missing(self) -> list[tuple[str, str]]:
-        """
-        Which addressees of which accepted documents nobody has acknowledged for.
-        """
-        return [
-            (sent.document_id, agency)
-            for sent in self.sent.values()
-            if sent.document_id is not None
-            for agency in sent.to
-            if (delivery := self.shares.get((sent.document_id, agency))) is None or self.taken[delivery].result is None
-        ]
 
     def unanswered(self) -> list[str]:
         """
@@ -153,10 +156,16 @@ class Ledger:
             sent.document_id, sent.receipt = document_id, note["receipt"]
             if self.packets.setdefault(document_id, note["sha256"]) != note["sha256"]:
                 self._complain(f"two packets are one document {document_id}")
+            # Receivers may have been faster than the answer to the sender.
+            self.missing |= {(document_id, agency) for agency in sent.to if not self._is_taken(document_id, agency)}
             return
         self.repeats += 1
         if (sent.document_id, sent.receipt) != (document_id, note["receipt"]):
             self._complain(f"document {sent.document_id} got another receipt when it was sent again")
+
+    def _is_taken(self, document_id: str, agency: str) -> bool:
+        delivery_id = self.shares.get((document_id, agency))
+        return delivery_id is not None and self.taken[delivery_id].result is not None
 
     def _list(self, note: dict[str, Any]) -> None:
         taken = Taken(note["document_id"], note["agency"], note["sha256"])
