@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -15,16 +16,16 @@ from deploy.embedded.home import Home, init_home
 from deploy.embedded.papers import REPORT, paper, seal_of
 from deploy.embedded.postgres import PrivatePostgres
 from deploy.embedded.systems import ensure_system
-from shared.client import AxisClient, Call, ClientError, Credential, RetryPolicy, Transport
+from shared.client import AxisClient, Call, Credential, Transport
 from shared.contracts.registry import ImportReport
 from shared.testing.invariants import check_invariants
 from shared.testing.node_process import NodeProcess
+from tests.kill.patience import PATIENT, patiently
 
 KILLS = 20
 SENDERS = 3
 TABLE = Path(__file__).parents[2] / "deploy" / "data" / "agencies-2024.csv"
 AGENCIES = [("H43.31", "UBND huyện Bác Ái"), ("H43.32", "UBND huyện Ninh Sơn"), ("H43.33", "UBND huyện Ninh Hải")]
-PATIENT = RetryPolicy(attempts=3, first_seconds=0.2, longest_seconds=1.0, patience_seconds=5.0)
 
 
 class Notes:
@@ -35,6 +36,7 @@ class Notes:
         self.received: Counter[tuple[UUID, str]] = Counter()
         self.receipts: dict[UUID, bytes] = {}
         self.changed_receipts = 0
+        self.wrong: list[str] = []
         self.posting = True
 
 
@@ -47,12 +49,8 @@ async def send_for_ever(client: AxisClient, number: int, notes: Notes) -> None:
         packet = paper(
             sender=sender, to=[addressee], number=f"{number}-{count}", subject="Tải", attachments=(REPORT,), seal=seal
         )
-        while True:  # an answer that was lost is asked for again, until there is one
-            try:
-                sent = await client.send(packet)
-                break
-            except ClientError:
-                await asyncio.sleep(0.1)
+        sent = await patiently(partial(client.send, packet), notes.wrong.append)
+        assert sent is not None
         notes.accepted[sent.document_id] = addressee[0]
         if notes.receipts.setdefault(sent.document_id, sent.body) != sent.body:
             notes.changed_receipts += 1
@@ -60,13 +58,13 @@ async def send_for_ever(client: AxisClient, number: int, notes: Notes) -> None:
 
 async def receive_for_ever(client: AxisClient, folder: Path, notes: Notes) -> None:
     while True:
-        try:
-            for item in (await client.inbox(wait=1, limit=50)).items:
-                await client.fetch(item.delivery_id, folder / f"{item.delivery_id}.edxml")
-                await _acknowledge(client, item.delivery_id)
-                notes.received[(item.document_id, item.agency)] += 1
-        except ClientError:
-            await asyncio.sleep(0.1)
+        page = await patiently(lambda: client.inbox(wait=1, limit=50), notes.wrong.append)
+        for item in page.items if page is not None else ():
+            into = folder / f"{item.delivery_id}.edxml"
+            await patiently(partial(client.fetch, item.delivery_id, into), notes.wrong.append)
+            # Once acknowledged, the document is in no list any more.
+            await patiently(partial(client.acknowledge, item.delivery_id), notes.wrong.append)
+            notes.received[(item.document_id, item.agency)] += 1
 
 
 async def test_a_node_killed_twenty_times_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
@@ -99,6 +97,7 @@ async def test_a_node_killed_twenty_times_under_load_loses_and_doubles_nothing(t
                 await asyncio.sleep(0.1)
         assert len(notes.accepted) > KILLS
         assert notes.changed_receipts == 0
+        assert notes.wrong == []
         assert set(notes.received) == set(notes.accepted.items())
         assert max(notes.received.values()) == 1
         await _check_database(home)
@@ -111,17 +110,6 @@ async def test_a_node_killed_twenty_times_under_load_loses_and_doubles_nothing(t
         with contextlib.suppress(AssertionError):
             await node.stop()
         await PrivatePostgres(home.postgres).remove()
-
-
-async def _acknowledge(client: AxisClient, delivery_id: UUID) -> None:
-    """An answer that was lost is asked for again: once acknowledged, the document is in no list any more."""
-    while True:
-        try:
-            await client.acknowledge(delivery_id)
-        except ClientError:
-            await asyncio.sleep(0.1)
-        else:
-            return
 
 
 async def _prepare(home: Home, clients: list[AxisClient], url: str) -> None:

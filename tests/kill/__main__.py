@@ -116,7 +116,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--systems", type=int, default=3, help="processes of clients")
     parser.add_argument("--senders", type=int, default=8, help="documents that each has under way")
-    parser.add_argument("--circular-every", type=int, default=100)
+    parser.add_argument("--circular-every", type=int, default=200)
     parser.add_argument("--circular-size", type=int, default=40)
     parser.add_argument("--only", choices=["single", "cluster"], help="one broker, or three")
     parser.add_argument("--logs", type=Path, help="keep the logs of all processes here")
