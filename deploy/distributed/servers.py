@@ -96,14 +96,25 @@ class Servers:
             found[f"{prefix}_DATABASE_URL"] = self._postgres.dsn(process)
         return found
 
-    async def look(self) -> None:
+    async def look_after_database(self) -> None:
         """
-        Start again what has died.
+        Start the private database again if it has died.
+
+        Raises:
+            NodeError: It does not come back.
         """
         if self._postgres is not None and self._postgres.pid is None:
             self._restarts["postgresql"] += 1
             await self._postgres.stop()
             await self._postgres.start()
+
+    async def look_after_broker(self) -> None:
+        """
+        Start the private broker again if it has died; that takes its time.
+
+        Raises:
+            NodeError: It does not come back.
+        """
         if self._rabbit is not None and self._rabbit.pid is None:
             self._restarts["rabbitmq"] += 1
             await self._rabbit.start()

@@ -6,7 +6,7 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -98,10 +98,20 @@ class Supervisor:
     async def _work(self) -> None:
         await self._start()
         self._say("ready", "")
+        async with asyncio.TaskGroup() as looking:
+            # A broker may take a minute to come back; nothing else must wait for it.
+            for look_after in (
+                self._servers.look_after_database,
+                self._servers.look_after_broker,
+                self._look_after_proxy,
+            ):
+                looking.create_task(_keep_looking_after(look_after))
+            looking.create_task(self._keep_looking())
+
+    async def _keep_looking(self) -> None:
         async with httpx.AsyncClient(timeout=2.0) as http:
             while True:
                 await asyncio.sleep(_LOOK_SECONDS)
-                await self._look_after_servers()
                 await self._look(http)
 
     async def _start(self) -> None:
@@ -199,14 +209,10 @@ class Supervisor:
         await asyncio.gather(*(child.look(http) for child in self._children))
         self._tell()
 
-    async def _look_after_servers(self) -> None:
-        try:
-            await self._servers.look()
-            if self._proxy is not None and self._proxy.pid is None:
-                self._proxy_restarts += 1
-                await asyncio.to_thread(self._proxy.start)
-        except AxisError as error:
-            _logger.warning("a server does not come back", error=str(error))
+    async def _look_after_proxy(self) -> None:
+        if self._proxy is not None and self._proxy.pid is None:
+            self._proxy_restarts += 1
+            await asyncio.to_thread(self._proxy.start)
 
     async def _stop(self) -> None:
         if self._proxy is not None:
@@ -230,6 +236,15 @@ class Supervisor:
             pid = self._proxy.pid
             proxy = [ProcessNote(name="proxy", pid=pid, ready=pid is not None, restarts=self._proxy_restarts)]
         return (*self._servers.notes, *(child.note for child in self._children), *proxy)
+
+
+async def _keep_looking_after(look_after: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            await look_after()
+        except AxisError as error:
+            _logger.warning("a server does not come back", error=str(error))
 
 
 async def end_leftovers(folder: Folder) -> bool:

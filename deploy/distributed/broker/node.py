@@ -101,6 +101,8 @@ class BrokerNode:
     async def start(self, definitions: Mapping[str, Any]) -> None:
         if self.pid is not None:
             return
+        if self._broker is not None:
+            await self.kill()  # one that died by itself has left its name server, and the watcher over both
         if not (PROGRAMS / "rabbitmq-server").exists():
             raise NodeError(
                 "Máy này không có RabbitMQ. There is no RabbitMQ on this machine.",
@@ -176,7 +178,13 @@ class BrokerNode:
                 **_identity(_account()),
             )
 
-        process = await asyncio.to_thread(run)
+        try:
+            process = await asyncio.to_thread(run)
+        except subprocess.TimeoutExpired as error:
+            raise NodeError(
+                f"rabbitmqctl {arguments[0]}: no answer in {_START_SECONDS} s",
+                remedy=f"Máy có quá tải không? Is the machine overloaded? {self.log}.",
+            ) from error
         if process.returncode != 0:
             raise NodeError(
                 f"rabbitmqctl {arguments[0]}: {(process.stderr or process.stdout).strip()[-500:]}",
