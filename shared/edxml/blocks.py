@@ -62,7 +62,7 @@ class DocumentType(Block):
 
     type: Annotated[int | None, El("Type", Kind.INTEGER)] = None
     detail: Annotated[int | None, El("TypeDetail", Kind.INTEGER)] = None
-    name: Annotated[str, El("TypeName", required=True, longest=LONGEST_TITLE)] = ""
+    name: Annotated[str, El("TypeName", expected=True, longest=LONGEST_TITLE)] = ""
 
 
 class Signer(Block):
@@ -92,7 +92,7 @@ class OtherInfo(Block):
     promulgation_amount: Annotated[int | None, El("PromulgationAmount", Kind.INTEGER)] = None
     page_amount: Annotated[int | None, El("PageAmount", Kind.INTEGER)] = None
     appendixes: Annotated[tuple[str, ...], El("Appendixes", Kind.TEXTS, item="Appendix")] = ()
-    direction: Annotated[bool | None, El("Direction", Kind.BOOLEAN)] = None
+    direction: Annotated[bool | None, El("Direction", Kind.BOOLEAN, lenient=True)] = None
     reply_fors: Annotated[str, El("ReplyFors")] = ""
     reference_codes: Annotated[str, El("ReferenceCodes")] = ""
 
@@ -112,14 +112,6 @@ class ResponseFor(Block):
     document_id: Annotated[str, El("DocumentId", longest=LONGEST_IDENTIFIER)] = ""
 
 
-class ResponseForTask(Block):
-    """
-    The directive task a document belongs to.
-    """
-
-    task_code: Annotated[str, El("TaskCode")] = ""
-
-
 class MessageHeader(Block):
     """
     The header of a document package.
@@ -130,6 +122,7 @@ class MessageHeader(Block):
         to_places: Nơi nhận as printed on the document; says nothing about routing.
         steering_type: 1 or absent not a directive, 2 a directive, 3 a report on one; 0 stands for 1.
         document_id: Mã định danh văn bản; opaque, scoped by its sender.
+        response_for_task: Codes of the directive tasks the document belongs to.
 
     Source:
         QCVN 102:2016/BTTTT, Phụ lục, 1.1 to 1.14.
@@ -141,7 +134,7 @@ class MessageHeader(Block):
     promulgation: Annotated[Promulgation, El("PromulgationInfo", Kind.BLOCK, block=Promulgation, required=True)] = (
         Promulgation()
     )
-    document_type: Annotated[DocumentType, El("DocumentType", Kind.BLOCK, block=DocumentType, required=True)] = (
+    document_type: Annotated[DocumentType, El("DocumentType", Kind.BLOCK, block=DocumentType, expected=True)] = (
         DocumentType()
     )
     subject: Annotated[str, El("Subject", required=True, longest=LONGEST_TITLE)] = ""
@@ -153,9 +146,7 @@ class MessageHeader(Block):
     response_for: Annotated[tuple[ResponseFor, ...], El("ResponseFor", Kind.BLOCKS, block=ResponseFor)] = ()
     steering_type: Annotated[int | None, El("SteeringType", Kind.INTEGER, allowed=range(4))] = None
     document_id: Annotated[str, El("DocumentId", longest=LONGEST_IDENTIFIER)] = ""
-    response_for_task: Annotated[ResponseForTask | None, El("ResponseForTask", Kind.BLOCK, block=ResponseForTask)] = (
-        None
-    )
+    response_for_task: Annotated[tuple[str, ...], El("ResponseForTask", Kind.TEXTS, item="TaskCode")] = ()
     application_type: Annotated[str, El("ApplicationType")] = ""
 
     @property
@@ -181,11 +172,11 @@ class Staff(Block):
 
 class TraceHeader(Block):
     """
-    One hop of the packet; the sender writes the first.
+    One hop of the packet; the sender writes the first. Relays are known to leave their own code empty.
     """
 
-    organ_id: Annotated[str, El("OrganId", required=True, longest=LONGEST_CODE)] = ""
-    at: Annotated[AwareDatetime | None, El("Timestamp", Kind.MOMENT, required=True)] = None
+    organ_id: Annotated[str, El("OrganId", expected=True, longest=LONGEST_CODE)] = ""
+    at: Annotated[AwareDatetime | None, El("Timestamp", Kind.MOMENT, expected=True)] = None
 
 
 class Receiver(Block):
@@ -193,11 +184,13 @@ class Receiver(Block):
     A change in the list of receivers.
 
     Attributes:
-        receiver_type: 0 removed, 1 added.
+        receiver_type: 0 removed, 1 added; other numbers are kept as they are.
     """
 
     organ_id: Annotated[str, El("OrganId", required=True, longest=LONGEST_CODE)] = ""
-    receiver_type: Annotated[int | None, El("ReceiverType", Kind.INTEGER, allowed=range(2), required=True)] = None
+    receiver_type: Annotated[
+        int | None, El("ReceiverType", Kind.INTEGER, allowed=range(2), lenient=True, expected=True)
+    ] = None
 
 
 class BusinessDocumentInfo(Block):
@@ -205,8 +198,8 @@ class BusinessDocumentInfo(Block):
     What an update changes.
     """
 
-    content_changed: Annotated[bool | None, El("DocumentInfo", Kind.FLAG)] = None
-    receivers_changed: Annotated[bool | None, El("DocumentReceiver", Kind.FLAG)] = None
+    content_changed: Annotated[bool | None, El("DocumentInfo", Kind.FLAG, lenient=True)] = None
+    receivers_changed: Annotated[bool | None, El("DocumentReceiver", Kind.FLAG, lenient=True)] = None
     receivers: Annotated[tuple[Receiver, ...], El("ReceiverList", Kind.BLOCKS, item="Receiver", block=Receiver)] = ()
 
 
@@ -235,7 +228,7 @@ class Business(Block):
         BusinessDocumentInfo | None, El("BussinessDocumentInfo", Kind.BLOCK, block=BusinessDocumentInfo)
     ] = None
     document_id: Annotated[str, El("DocumentId", longest=LONGEST_IDENTIFIER)] = ""
-    staff: Annotated[Staff | None, El("StaffInfo", Kind.BLOCK, block=Staff)] = None
+    staff: Annotated[tuple[Staff, ...], El("StaffInfo", Kind.BLOCKS, block=Staff)] = ()
     paper: Annotated[int | None, El("Paper", Kind.INTEGER)] = None
     replacements: Annotated[
         tuple[Replacement, ...], El("ReplacementInfoList", Kind.BLOCKS, item="ReplacementInfo", block=Replacement)
@@ -280,7 +273,7 @@ class StatusReport(Block):
     response_for: Annotated[StatusResponse, El("ResponseFor", Kind.BLOCK, block=StatusResponse, required=True)] = (
         StatusResponse()
     )
-    staff: Annotated[Staff | None, El("StaffInfo", Kind.BLOCK, block=Staff)] = None
+    staff: Annotated[Staff | None, El("StaffInfo", Kind.BLOCK, block=Staff, always=True)] = None
     code: Annotated[str, El("StatusCode", required=True)] = ""
-    description: Annotated[str, El("Description")] = ""
+    description: Annotated[str, El("Description", always=True)] = ""
     reported_at: Annotated[AwareDatetime | None, El("Timestamp", Kind.MOMENT, required=True)] = None

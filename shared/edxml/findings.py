@@ -1,5 +1,6 @@
 """What is wrong with a packet, said in sentences that tell the sender what to change."""
 
+from collections.abc import Mapping
 from typing import Final, NoReturn
 
 from lxml import etree
@@ -12,7 +13,7 @@ MAX_FINDINGS: Final = 50
 
 _MAX_SHOWN: Final = 80
 
-_SENTENCES: Final = {
+SENTENCES: Final[Mapping[str, str]] = {
     # The packet cannot be read.
     "not-xml": "Gói tin không phải XML đúng cú pháp: {reason}. / Not well-formed XML: {reason}.",
     "encoding-refused": "Gói tin phải mã hóa UTF-8, không phải {found}. / The encoding must be UTF-8, not {found}.",
@@ -45,6 +46,18 @@ _SENTENCES: Final = {
     "value-invalid": "{value} không phải giá trị cho phép; chấp nhận: {allowed}. / "
     "{value} is not an allowed value; allowed: {allowed}.",
     "number-unreadable": "{value} không phải là số nên bị bỏ qua. / {value} is not a number and is left out.",
+    "value-unusual": "{value} không thuộc các giá trị thường dùng ({allowed}); gói tin được giữ nguyên. / "
+    "{value} is none of the usual values ({allowed}); the packet stays as it is.",
+    "element-absent": "Không có {name}; hệ thống nhận có thể cần. / There is no {name}; receivers may need it.",
+    "date-day-first": "{value} viết ngày trước năm; nhiều hệ thống nhận đọc sai, hãy viết yyyy/MM/dd. / "
+    "{value} begins with the day; receivers in use misread it, write yyyy/MM/dd.",
+    "steering-type-empty": "SteeringType để trống; thư viện nhận thông dụng không đọc được gói tin như vậy. / "
+    "SteeringType is empty; a library in use cannot read such a packet. Leave the element out or write 1.",
+    "target-missing": "Không nêu văn bản bị thu hồi hoặc cập nhật. / The document recalled or updated is not named.",
+    "reason-missing": "Thu hồi không nêu lý do. / The recall gives no reason.",
+    "update-extent-missing": "Cập nhật không nêu thay đổi nội dung hay nơi nhận. / "
+    "The update does not say whether content or receivers change.",
+    "replacement-missing": "Thay thế không nêu văn bản bị thay thế. / The replacement names no document it replaces.",
     "document-id-missing": "Gói tin không có mã định danh văn bản (DocumentId). / The packet has no DocumentId.",
     "addressee-missing": "Gói tin không có nơi nhận (To). / The packet names no addressee (To).",
     "addressee-repeated": "Nơi nhận {value} được ghi nhiều lần, chỉ tính một lần. / "
@@ -57,6 +70,15 @@ _SENTENCES: Final = {
     "reference-doubled": "Danh mục nêu ContentId {value} hai lần. / The manifest names ContentId {value} twice.",
     "attachment-relabelled": "Tên hoặc kiểu của tệp {value} khác với danh mục. / "
     "Name or type of attachment {value} differ from the manifest.",
+    "attachment-empty": "Tệp đính kèm {value} không có nội dung. / Attachment {value} is empty.",
+    "attachment-spoiled": "Tệp PDF {value} đã hỏng do bị chuyển thành văn bản trước khi mã hóa. / "
+    "The PDF {value} was spoiled: its bytes were passed through text before they were encoded.",
+    "attachment-name-differs": "Tên tệp {value} khác với danh mục. / "
+    "The manifest names attachment {value} differently.",
+    "content-type-missing": "Tệp đính kèm {value} không nêu ContentType; thư viện nhận thông dụng không đọc được. / "
+    "Attachment {value} has no ContentType; a library in use cannot read it.",
+    "content-not-as-named": "Nội dung tệp {value} không phải loại tệp như tên gọi. / "
+    "The content of attachment {value} is not of the kind its name says.",
     "id-doubled": "Giá trị Id {value} được dùng hai lần trong gói tin có chữ ký. / "
     "The Id {value} is used twice in a signed packet.",
 }
@@ -119,7 +141,7 @@ def finding(code: str, pointer: str, line: int | None = None, **values: object) 
     """
     Put a finding into words.
     """
-    detail = _SENTENCES[code].format(**{key: _shown(value) for key, value in values.items()})
+    detail = SENTENCES[code].format(**{key: _shown(value) for key, value in values.items()})
     return FieldError(pointer=pointer, code=code, detail=detail, line=line)
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from lxml import etree
 
+from shared.edxml.advice import advise_on_attachment, advise_on_business, advise_on_header
 from shared.edxml.blocks import MessageHeader, Organisation, StatusReport, TraceHeaderList
 from shared.edxml.findings import Findings, local_name
 from shared.edxml.layout import BlockReader
@@ -42,10 +43,18 @@ class _Interpreter:
         self._signature = find_signature(skeleton)
 
     def run(self) -> Packet:
-        is_status = self._skeleton.message_header.find(tag("StatusCode")) is not None
+        is_status = self._is_status(self._skeleton.message_header)
         packet = self._status_package() if is_status else self._document_package()
         self._findings.raise_if_any()
         return packet.model_copy(update={"warnings": tuple(self._findings.warnings)})
+
+    def _is_status(self, header: etree._Element) -> bool:
+        # A status package that lost its code is still none of a document.
+        if header.find(tag("StatusCode")) is not None:
+            return True
+        return header.find(tag("Timestamp")) is not None and all(
+            header.find(tag(name)) is None for name in ("To", "Code", "Subject")
+        )
 
     def _document_package(self) -> Packet:
         skeleton = self._skeleton
@@ -54,6 +63,10 @@ class _Interpreter:
         manifest = self._manifest()
         attachments = self._attachments()
         self._match(manifest, attachments)
+        business = None if trace is None else trace.business
+        advise_on_header(self._blocks, skeleton.message_header)
+        if business is not None:
+            advise_on_business(self._blocks, skeleton.business, business, header)
         elements = (skeleton.message_header, skeleton.business, skeleton.manifest)
         parts = [part_digest(element) for element in elements if element is not None]
         parts += [(f"cid:{attachment.content_id}", attachment.transfer_sha256) for attachment in attachments]
@@ -164,8 +177,12 @@ class _Interpreter:
             for element, reference in zip(manifest_element.iterchildren(tag("Reference")), manifest, strict=True):
                 if reference.content_id and reference.content_id not in attached:
                     self._blocks.error("attachment-missing", element, value=reference.content_id)
+        described = iter(attachments)
+        payloads = iter(self._scan.payloads)
         for element in self._skeleton.attachments:
             content_id = _without_scheme(element.findtext(tag("ContentId")) or "")
+            if len(attachments) == len(self._skeleton.attachments):
+                advise_on_attachment(self._blocks, element, next(described), next(payloads), referenced.get(content_id))
             if not content_id:
                 continue
             if content_id not in referenced:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import Enum, auto
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Final, TypeVar
 
 from lxml import etree
@@ -23,6 +23,7 @@ LONGEST_TEXT: Final = 10_000
 """Characters of a value for which `El` says nothing else; values are listed, logged and searched, many at a time."""
 
 _DATE = re.compile(r"(?:(?P<y>\d{4})/(?P<m>\d{1,2})/(?P<d>\d{1,2})|(?P<d2>\d{1,2})/(?P<m2>\d{1,2})/(?P<y2>\d{4}))")
+_DAY_FIRST = re.compile(r"\d{1,2}/")
 _TIME = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})\s*(Z|[+-]\d{2}:?\d{2})?")
 
 
@@ -57,7 +58,10 @@ class El:
         item: Name of the repeated element where `name` is a wrapper.
         block: Model of a block.
         required: Absent or empty is an error.
+        expected: Absent or empty is a warning.
+        always: Written even when empty, because readers in use give up without it.
         allowed: Integers that are accepted; None accepts all and drops what is no number, with a warning.
+        lenient: What is not allowed is a warning too: systems disagree about the values.
         longest: Characters that are accepted.
     """
 
@@ -66,10 +70,13 @@ class El:
     item: str = ""
     block: "type[Block] | None" = None
     required: bool = False
+    expected: bool = False
+    always: bool = False
     allowed: range | None = None
+    lenient: bool = False
     longest: int = LONGEST_TEXT
 
-    @property
+    @cached_property
     def tags(self) -> tuple[str, ...]:
         """
         The names it is recognised by.
@@ -100,6 +107,11 @@ def elements_of(model: type[Block]) -> tuple[tuple[str, El], ...]:
     return tuple(found)
 
 
+@cache
+def _may_be_blank(model: type[Block]) -> bool:
+    return not any(mark.required for _, mark in elements_of(model))
+
+
 class BlockReader:
     """
     Reads blocks and notes what is wrong in them.
@@ -120,37 +132,52 @@ class BlockReader:
         if not self._findings.is_full:
             self._findings.add(code, path_of(at) + (f"/{child}" if child else ""), self._lines.line_of(at), **values)
 
-    def warn(self, code: str, at: etree._Element, **values: object) -> None:
+    def warn(self, code: str, at: etree._Element, child: str = "", **values: object) -> None:
         """
-        Note something that stops nothing.
+        Note something that stops nothing, at an element or at a child that is not there.
         """
         # Finding the place of one of many siblings takes as long as there are siblings.
         if not self._findings.has_all_warnings:
-            self._findings.warn(code, path_of(at), self._lines.line_of(at), **values)
+            self._findings.warn(code, path_of(at) + (f"/{child}" if child else ""), self._lines.line_of(at), **values)
 
     def read(self, model: type[BlockT], element: etree._Element, **more: Any) -> BlockT:
         """
         Read a block; what is missing or wrong is noted and left at its default.
         """
         values = dict(more)
+        children: dict[object, list[etree._Element]] = {}
+        for child in element:
+            children.setdefault(child.tag, []).append(child)
         for name, mark in elements_of(model):
-            tags = mark.tags
-            found = [child for child in element if child.tag in tags]
+            found = [child for spelling in mark.tags for child in children.get(spelling, ())]
+            if not found:
+                self._note_missing(mark, element)
+                continue
             if len(found) > 1 and (mark.kind is not Kind.BLOCKS or mark.item):
                 self.error("element-doubled", found[1], name=mark.name)
-            value = self._value(mark, found) if found else None
+            value = self._value(mark, found)
             if value is not None:
                 values[name] = value
-            elif mark.required and (not found or _is_empty(found[0])):
-                self.error("element-missing", element, mark.name, name=mark.name)
+            elif _is_empty(found[0]):
+                self._note_missing(mark, element)
         return model(**values)
+
+    def _note_missing(self, mark: El, element: etree._Element) -> None:
+        if mark.required:
+            self.error("element-missing", element, mark.name, name=mark.name)
+        elif mark.expected:
+            self.warn("element-absent", element, mark.name, name=mark.name)
 
     def _value(self, mark: El, found: list[etree._Element]) -> Any:
         if mark.kind is Kind.BLOCKS:
             items = list(self._items(found[0], mark)) if mark.item else found
-            return tuple(self.read(_model(mark), item) for item in items) or None
+            model = _model(mark)
+            blocks = (self.read(model, item) for item in items)
+            # Systems write blocks with nothing in them; such a block is not there.
+            return tuple(block for block in blocks if block.model_fields_set or not _may_be_blank(model)) or None
         if mark.kind is Kind.BLOCK:
-            return self.read(_model(mark), found[0])
+            block = self.read(_model(mark), found[0])
+            return block if block.model_fields_set or mark.required else None
         if mark.kind is Kind.TEXTS:
             texts = (self._leaf(mark, item) for item in self._items(found[0], mark))
             return tuple(text for text in texts if text) or None
@@ -172,18 +199,30 @@ class BlockReader:
         if not text:
             return None
         try:
-            return _PARSERS[mark.kind](text, mark)
+            value = _PARSERS[mark.kind](text, mark)
         except ValueError:
             if mark.kind is Kind.DATE:
                 self.error("date-invalid", element, value=text)
             elif mark.kind is Kind.MOMENT:
                 self.error("timestamp-invalid", element, value=text)
-            elif mark.kind is Kind.INTEGER and mark.allowed is None:
+            elif mark.kind is Kind.INTEGER and (mark.allowed is None or mark.lenient):
                 self.warn("number-unreadable", element, value=text)
             else:
-                allowed = mark.allowed or range(2)
-                self.error("value-invalid", element, value=text, allowed=f"{allowed.start}…{allowed.stop - 1}")
+                self._note_unallowed(mark, element, text)
             return None
+        if mark.kind in _DATED and _DAY_FIRST.match(text):
+            self.warn("date-day-first", element, value=text)
+        elif mark.lenient and mark.allowed is not None and value not in mark.allowed:
+            self._note_unallowed(mark, element, text)
+        return value
+
+    def _note_unallowed(self, mark: El, element: etree._Element, text: str) -> None:
+        allowed = mark.allowed or range(2)
+        shown = f"{allowed.start}…{allowed.stop - 1}"
+        if mark.lenient:
+            self.warn("value-unusual", element, value=text, allowed=shown)
+        else:
+            self.error("value-invalid", element, value=text, allowed=shown)
 
 
 class LineMap:
@@ -245,7 +284,9 @@ class BlockWriter:
         self.close(name)
 
     def _field(self, mark: El, value: Any) -> None:
-        if value is None or value == ():
+        if value is None or value in ((), ""):
+            if mark.always:
+                self.leaf(mark.name, "")
             return
         if mark.kind is Kind.BLOCK:
             self.block(mark.name, value)
@@ -324,7 +365,7 @@ def _integer(text: str, mark: El) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
         raise ValueError(text)
     number = int(text)
-    if mark.allowed is not None and number not in mark.allowed:
+    if mark.allowed is not None and number not in mark.allowed and not mark.lenient:
         raise ValueError(text)
     return number
 
@@ -335,6 +376,8 @@ def _truth(text: str, _mark: El) -> bool:
         raise ValueError(text)
     return known[text.lower()]
 
+
+_DATED: Final = frozenset({Kind.DATE, Kind.MOMENT})
 
 _PARSERS: Final[dict[Kind, Any]] = {
     Kind.TEXT: lambda text, _mark: text,

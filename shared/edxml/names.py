@@ -8,7 +8,14 @@ QCVN: Final = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 XMLDSIG: Final = "http://www.w3.org/2000/09/xmldsig#"
 """Namespace a packet signature must be in."""
 
-OLD_NAMESPACES: Final = frozenset({"http://schemas.xmlsoap.org/soap/envelope/", "http://www.e-doc.vn/Schema/"})
+OLD_NAMESPACES: Final = frozenset(
+    {
+        "http://schemas.xmlsoap.org/soap/envelope/",
+        "http://www.w3.org/2003/05/soap-envelope",
+        "http://www.e-doc.vn/Schema/",
+        "http://www.e-doc.vn/Schema",
+    }
+)
 """Namespaces of the root of the generation before QCVN 102:2016; recognised in order to say so."""
 
 XLINK_HREF: Final = "{http://www.w3.org/1999/xlink}href"

@@ -28,6 +28,7 @@ class Attachment(Block):
     Attributes:
         content_id: Without `cid:`.
         content_type: As the sender labels it, which need not be true.
+        field_name, mime_type: Further labels of one library, which say nothing more.
         transfer_size, transfer_sha256: The bytes after base64; these are what a signature covers.
         content_size, content_sha256: The file itself; differs where the sender had zipped it.
         unzipped: The file was taken out of an archive of one entry.
@@ -37,6 +38,8 @@ class Attachment(Block):
     name: Annotated[str, El("AttachmentName")] = ""
     description: Annotated[str, El("Description")] = ""
     content_type: Annotated[str, El("ContentType")] = ""
+    field_name: Annotated[str, El("FieldName")] = ""
+    mime_type: Annotated[str, El("MimeType")] = ""
     transfer_size: int
     transfer_sha256: str
     content_size: int

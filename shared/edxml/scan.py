@@ -25,6 +25,12 @@ _ATTACHMENT: Final = [f"{QCVN} {name}" for name in ("edXML", "AttachmentEncoded"
 _PAYLOAD: Final = [*_ATTACHMENT, f"{QCVN} ContentTransferEncoded"]
 _ROOT: Final = _ATTACHMENT[0]
 _ZIP_START: Final = b"PK"
+_PDF_START: Final = b"%PDF"
+_HEAD_BYTES: Final = 16
+
+_SPOILED: Final = b"\xef\xbf\xbd" * 2
+"""Two replacement characters in a row do not occur in a PDF by chance."""
+
 _BOMS: Final = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00": "UTF-32"}
 _UNDEFINED_ENTITY: Final = 11
 _UTF8_NAMES: Final = {"utf-8", "utf8"}
@@ -43,6 +49,8 @@ class Payload:
         breaks: Line breaks in that range.
         size, sha256: Of the decoded bytes.
         spooled_at: Where the decoded bytes begin in the spool file; None unless they may be an archive.
+        head: The first decoded bytes.
+        is_spoiled: A PDF whose bytes were passed through text: what was no text became U+FFFD.
     """
 
     start: int
@@ -51,6 +59,8 @@ class Payload:
     size: int
     sha256: str
     spooled_at: int | None
+    head: bytes = b""
+    is_spoiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -245,6 +255,9 @@ class _PayloadReader:
         self._decoder = Base64Decoder()
         self._digest = hashlib.sha256()
         self._head = b""
+        self._beginning = b""
+        self._tail = b""
+        self._is_spoiled = False
         self._size = 0
         self._spooled_at: int | None = None
         self._sink: BinaryIO | None = None
@@ -254,6 +267,11 @@ class _PayloadReader:
         octets = self._decoder.feed(text)
         self._digest.update(octets)
         self._size += len(octets)
+        if len(self._beginning) < _HEAD_BYTES:
+            self._beginning = (self._beginning + octets)[:_HEAD_BYTES]
+        if self._beginning.startswith(_PDF_START) and not self._is_spoiled:
+            self._is_spoiled = _SPOILED in self._tail + octets
+            self._tail = octets[1 - len(_SPOILED) :]
         if not self._decided:
             self._head += octets
             if len(self._head) < len(_ZIP_START):
@@ -270,7 +288,8 @@ class _PayloadReader:
         self.close()
         start = end if self.start is None else self.start
         breaks = line - self.first_line
-        return Payload(start, end, breaks, self._size, self._digest.hexdigest(), self._spooled_at)
+        sha256 = self._digest.hexdigest()
+        return Payload(start, end, breaks, self._size, sha256, self._spooled_at, self._beginning, self._is_spoiled)
 
     def close(self) -> None:
         if self._sink is not None:

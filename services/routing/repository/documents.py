@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Uuid, any_, bindparam, func, literal, select, text, true, tuple_
+from sqlalchemy import Integer, Uuid, any_, bindparam, cast, func, literal, select, text, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -175,6 +175,9 @@ async def read_document(connection: AsyncConnection, document_id: UUID) -> AnyRo
     return (await connection.execute(select(*_VIEW).where(documents.c.id == document_id))).one_or_none()
 
 
+BUSINESS_TYPE: Final = cast(documents.c.header["trace", "business", "type"].astext, Integer).label("business_type")
+"""What the packet is for; null where it does not say."""
+
 _VIEW = (
     documents.c.id,
     documents.c.sender_key,
@@ -184,6 +187,7 @@ _VIEW = (
     documents.c.lane,
     documents.c.packet_sha256,
     documents.c.packet_bytes,
+    BUSINESS_TYPE,
     documents.c.accepted_at,
 )
 

@@ -10,12 +10,13 @@ from sqlalchemy import ARRAY, TextClause, Uuid, any_, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.repository import AnyRow
+from services.routing.repository.documents import BUSINESS_TYPE
 from services.routing.tables import deliveries, dispatches, documents
 
 _LIST = """
 SELECT d.id AS delivery_id, d.document_id, d.mailbox_key, d.lane, d.state, d.series, d.accepted_at, d.available_at,
        doc.sender_code, doc.sender_document_id, doc.subject, doc.code, doc.packet_sha256, doc.packet_bytes,
-       doc.attachment_count
+       doc.attachment_count, CAST(doc.header #>> '{{trace,business,type}}' AS integer) AS business_type
 FROM (
     SELECT page.*
     FROM unnest(CAST(:keys AS uuid[])) AS mailbox (key)
@@ -50,6 +51,7 @@ _FOR_ADDRESSEE = (
         documents.c.packet_sha256,
         documents.c.packet_bytes,
         documents.c.attachment_count,
+        BUSINESS_TYPE,
         documents.c.header,
         documents.c.attachments,
         documents.c.report,

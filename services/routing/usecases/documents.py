@@ -136,6 +136,7 @@ def _view(row: AnyRow, counts: dict[str, int]) -> DocumentView:
         lane=Lane(row.lane),
         packet_sha256=row.packet_sha256,
         packet_bytes=row.packet_bytes,
+        business_type=row.business_type or 0,
         accepted_at=row.accepted_at,
         counts=counts,
     )

@@ -266,6 +266,7 @@ def _item(mandate: Mandate, row: AnyRow) -> InboxItem:
         packet_sha256=row.packet_sha256,
         packet_bytes=row.packet_bytes,
         attachments=row.attachment_count,
+        business_type=row.business_type or 0,
         accepted_at=row.accepted_at,
         available_at=row.available_at,
     )

@@ -302,7 +302,10 @@ def _document_row(accepted: _Accepted) -> dict[str, Any]:
         "code": str(header.code),
         "header": {**header.model_dump(mode="json"), "trace": trace},
         "parts": [part.model_dump(mode="json") for part in packet.parts],
-        "attachments": [attachment.model_dump(mode="json") for attachment in packet.attachments],
+        # Labels that nobody reads; a copy of the release before would not know them.
+        "attachments": [
+            attachment.model_dump(mode="json", exclude={"field_name", "mime_type"}) for attachment in packet.attachments
+        ],
         "attachment_count": len(packet.attachments),
         "report": acceptance.report.model_dump(mode="json"),
         "system_id": accepted.mandate.system.id,

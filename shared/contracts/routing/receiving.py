@@ -31,6 +31,9 @@ class ListInbox(Contract):
 class InboxItem(Contract):
     """
     One delivery in a mailbox.
+
+    Attributes:
+        business_type: 0 a new document, 1 a recall, 2 an update, 3 a replacement.
     """
 
     delivery_id: UUID
@@ -46,6 +49,7 @@ class InboxItem(Contract):
     packet_sha256: str
     packet_bytes: int
     attachments: int
+    business_type: int = 0
     accepted_at: Moment
     available_at: Moment | None = None
 

@@ -112,6 +112,9 @@ class AddresseeView(Contract):
 class DocumentView(Contract):
     """
     A document as its sender sees it; the list leaves `addressees` empty and gives the counts.
+
+    Attributes:
+        business_type: 0 a new document, 1 a recall, 2 an update, 3 a replacement.
     """
 
     document_id: UUID
@@ -121,6 +124,7 @@ class DocumentView(Contract):
     lane: Lane
     packet_sha256: str
     packet_bytes: int
+    business_type: int = 0
     accepted_at: Moment
     counts: dict[str, int]
     addressees: tuple[AddresseeView, ...] = ()
