@@ -22,6 +22,7 @@ CLOCK_TOLERANCE: Final = timedelta(seconds=60)
 """Beyond this tokens are refused for no fault of their caller's; `axis doctor` complains far earlier."""
 
 _CONNECT_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 2.0
 _WAIT_FOR_SERVER_SECONDS: Final = 30.0
 """A machine that has just booted starts everything at once; a server that needs longer is started by somebody else."""
 
@@ -205,17 +206,14 @@ class Line:
         Tell whether the database answers, and whether we are still the only one where that matters.
         """
         async with self._turn:
-            if self._connection is None or self._connection.is_closed():
-                self._connection = await asyncpg.connect(
-                    _dsn(self._url), timeout=_CONNECT_SECONDS, server_settings=_NOTICED_SOON
-                )
-                self._has_place = not self._alone
-            if self._has_place:
-                await self._connection.fetchval("SELECT 1", timeout=2.0)
-            else:
-                # The lock is the connection's: whoever dies, or is cut off, gives it up.
-                self._has_place = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", _SINGLETON_LOCK)
-            return self._has_place
+            try:
+                return await self._ask()
+            except BaseException:
+                # On a connection whose answer never came nothing can be asked again.
+                if self._connection is not None:
+                    self._connection.terminate()
+                    self._connection = None
+                raise
 
     async def close(self) -> None:
         """
@@ -225,6 +223,19 @@ class Line:
             with contextlib.suppress(OSError, asyncpg.PostgresError):
                 await self._connection.close(timeout=2.0)
             self._connection = None
+
+    async def _ask(self) -> bool:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                _dsn(self._url), timeout=_CONNECT_SECONDS, server_settings=_NOTICED_SOON
+            )
+            self._has_place = not self._alone
+        if self._has_place:
+            await self._connection.fetchval("SELECT 1", timeout=_ANSWER_SECONDS)
+        else:
+            # The lock is the connection's: whoever dies, or is cut off, gives it up.
+            self._has_place = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", _SINGLETON_LOCK)
+        return self._has_place
 
 
 async def connect_patiently(url: str, who: str) -> asyncpg.Connection:

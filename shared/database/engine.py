@@ -17,8 +17,8 @@ from shared.telemetry.traces import span
 
 POOL_SIZE = 8
 POOL_WAIT_SECONDS = 5.0
-_STARTING_OR_STOPPING = "57P"
-"""SQLSTATE: the server shuts down, has crashed, or takes no connections yet; that is no defect of ours either."""
+_NOT_THERE = ("57P", "08")
+"""SQLSTATE: the server shuts down, has crashed, takes no connections yet, or broke one off that was being opened."""
 
 _SHORT_OF_RESOURCES = "53"
 """PostgreSQL's class of errors: disk full, out of memory, too many connections."""
@@ -135,7 +135,7 @@ class Database:
             raise DatabaseBusy(f"the database of {self.service} is out of reach") from error
         except DBAPIError as error:
             state = str(getattr(error.orig, "sqlstate", None) or "")
-            if error.connection_invalidated or state.startswith(_STARTING_OR_STOPPING):
+            if error.connection_invalidated or state.startswith(_NOT_THERE):
                 raise DatabaseBusy(f"the database of {self.service} is out of reach") from error
             # A full disk, above all: nothing of the transaction stays, and it is no defect of ours.
             if state.startswith(_SHORT_OF_RESOURCES):

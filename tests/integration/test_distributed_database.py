@@ -3,6 +3,8 @@ A database for many processes: set up by an administrator, looked at by every se
 """
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
@@ -152,3 +154,32 @@ async def test_a_server_that_starts_or_stops_is_to_be_tried_again(place: Place, 
                 text(f"DO $$ BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '{state}'; END $$")
             )
     await database.close()
+
+
+async def test_a_connection_broken_off_while_it_opens_is_to_be_tried_again() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as dying:
+        port = dying.sockets[0].getsockname()[1]
+        database = Database(f"postgresql+asyncpg://routing@127.0.0.1:{port}/axis?ssl=disable", service="routing")
+        with pytest.raises(DatabaseBusy):
+            async with database.begin():
+                pass
+        await database.close()
+
+
+async def test_a_database_that_once_answered_too_late_is_asked_again(place: Place) -> None:
+    await set_up(place)
+    line = Line("routing", place.urls["routing"], alone=False)
+    await line.open(1.0)
+    assert line._connection is not None
+    backend = line._connection.get_server_pid()
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        with pytest.raises(TimeoutError):
+            await line.holds()
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    assert await line.holds()
+    await line.close()
