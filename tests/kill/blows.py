@@ -129,7 +129,7 @@ class Reaper:
         except AssertionError as stuck:
             self._complain([str(stuck)])
         figures.lost += len(ledger.missing) + len(ledger.unanswered())
-        self._complain(await check(self._deployment, ledger))
+        self._complain(await check(self._deployment, self._load))
         figures.doubled += ledger.doubled
         figures.rounds += 1
         self._say(

@@ -4,19 +4,25 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiormq
 import asyncpg
+from cryptography import x509
 
+from services.routing.domain.deliveries import EVIDENCE_EVENTS
+from shared.contracts.routing import DeliveryState
+from shared.jose import EVIDENCE, BadStatement, verify_with_chain
 from shared.messaging.rabbitmq.topology import AXIS
 from shared.testing.invariants import check_ends, check_invariants, look_for_what_has_not_arrived
 from tests.kill.deployment import Deployment
 from tests.kill.load import Load
 from tests.kill.notes import Ledger
 
-SETTLE_SECONDS: Final = 180.0
+SETTLE_SECONDS: Final = 120.0
 _SHOWN: Final = 5
+_VERIFIED: Final = 500
 
 
 async def snapshot(deployment: Deployment) -> list[str]:
@@ -50,7 +56,7 @@ async def settle(deployment: Deployment, load: Load) -> None:
         await connection.close()
 
 
-async def check(deployment: Deployment, ledger: Ledger) -> list[str]:
+async def check(deployment: Deployment, load: Load) -> list[str]:
     """
     Check everything once it has settled.
 
@@ -63,7 +69,8 @@ async def check(deployment: Deployment, ledger: Ledger) -> list[str]:
             *await check_invariants(connection),
             *await check_ends(connection),
             *await _check_journal(connection),
-            *await _check_notes(connection, ledger),
+            *await _check_evidence(connection, load.anchors),
+            *await _check_notes(connection, load.ledger),
             *await _queued(deployment, dead=True),
         ]
     finally:
@@ -93,6 +100,27 @@ async def _check_notes(connection: asyncpg.Connection, ledger: Ledger) -> list[s
         *_say("in the receivers' notes, and not so in the database", taken - deliveries),
         *_say("in the database, and not so in the receivers' notes", deliveries - taken),
     ]
+
+
+async def _check_evidence(connection: asyncpg.Connection, anchors: Sequence[x509.Certificate]) -> list[str]:
+    """Verify the newest evidence as a stranger would, with no more than the root certificates: first of what failed."""
+    rows = await connection.fetch(
+        """
+        SELECT delivery_id::text, state, statement FROM routing.evidence
+        ORDER BY state = 'failed' DESC, made_at DESC LIMIT $1
+        """,
+        _VERIFIED,
+    )
+    found = []
+    for delivery_id, state, statement in rows:
+        try:
+            said = verify_with_chain(statement, typ=EVIDENCE, anchors=anchors, at=datetime.now(UTC))
+        except BadStatement as bad:
+            found.append(f"evidence of delivery {delivery_id}: {bad}")
+        else:
+            if (said["delivery_id"], said["event"]) != (delivery_id, EVIDENCE_EVENTS[DeliveryState(state)]):
+                found.append(f"evidence of delivery {delivery_id} says something else: {said}")
+    return found
 
 
 async def _check_journal(connection: asyncpg.Connection) -> list[str]:

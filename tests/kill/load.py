@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import httpx
+from cryptography import x509
 
 from deploy.embedded.systems import ensure_system
 from shared.client import Call, Credential, Transport
@@ -20,8 +21,10 @@ from tests.kill.deployment import ROOT, Deployment
 from tests.kill.notes import Ledger, NotesReader
 from tests.kill.system import Job
 
-REST_SECONDS: Final = 180.0
+REST_SECONDS: Final = 120.0
 PROGRESS_SECONDS: Final = 120.0
+"""So long nothing may happen at all: a broker needs half a minute to come back, on a busy machine more."""
+
 TABLE: Final = ROOT / "deploy" / "data" / "agencies-2024.csv"
 
 
@@ -50,6 +53,10 @@ class Load:
     Args:
         deployment: Which they use, through its proxy.
         shape: How many, and what they send.
+
+    Attributes:
+        ledger: What all of them have written.
+        anchors: Root certificates that they trust.
     """
 
     def __init__(self, deployment: Deployment, shape: Shape) -> None:
@@ -59,6 +66,7 @@ class Load:
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._readers: dict[str, NotesReader] = {}
         self.ledger = Ledger()
+        self.anchors: list[x509.Certificate] = []
 
     async def __aenter__(self) -> Self:
         self._folder.mkdir()
@@ -122,14 +130,18 @@ class Load:
 
     async def until(self, condition: Callable[[Ledger], bool], seconds: float, what: str) -> None:
         """
-        Wait for something in the notes.
+        Wait for something in the notes, as long as there is progress.
 
         Raises:
-            AssertionError: It is not so in time.
+            AssertionError: For so many seconds nothing went on, or for ten times as long it did not come.
         """
-        end = time.monotonic() + seconds
+        begun = moved = time.monotonic()
+        last = self._counts()
         while not condition(self.read()):
-            if time.monotonic() > end:
+            now = time.monotonic()
+            if (counts := self._counts()) != last:
+                last, moved = counts, now
+            if now - moved > seconds or now - begun > 10 * seconds:
                 raise AssertionError(
                     f"the clients do not {what} in {seconds:.0f} s; {self.ledger.accepted} documents, "
                     f"at rest: {sorted(self.ledger.resting)}, without answer: {self.ledger.unanswered()[:5]}, "
@@ -137,6 +149,9 @@ class Load:
                     f"{self._deployment.tail()}"
                 )
             await asyncio.sleep(0.1)
+
+    def _counts(self) -> tuple[int, int, int]:
+        return self.ledger.accepted, len(self.ledger.taken_at), self.ledger.repeats
 
     async def _tell(self, order: bytes) -> None:
         for process in self._processes.values():
@@ -162,7 +177,7 @@ class Load:
             await admin.ask(call, ImportReport)
             for number in range(self._shape.systems):
                 own, name = agencies[number :: self._shape.systems], chr(ord("A") + number)
-                await ensure_system(
+                system = await ensure_system(
                     admin,
                     public,
                     home.systems,
@@ -170,6 +185,7 @@ class Load:
                     name=f"Hệ thống {name}",
                     agencies=[code for code, _ in own],
                 )
+                self.anchors = system.anchor_certificates()
                 jobs.append(self._job(name, own, agencies))
         return jobs
 
