@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -129,7 +128,7 @@ def main(words: list[str]) -> int:
     try:
         asyncio.run(run.play(given.only))
     finally:
-        figures = {"begun": begun.isoformat(timespec="seconds"), "seed": given.seed, **asdict(run.figures)}
+        figures = {"begun": begun.isoformat(timespec="seconds"), "seed": given.seed, **vars(run.figures)}
         sys.stdout.write(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
     return 1 if run.figures.broken else 0
 
