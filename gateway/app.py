@@ -19,7 +19,7 @@ from gateway.api.webhooks import add_webhooks
 from gateway.doorway import Guard, Observer
 from gateway.limits import Pace, Uploads
 from gateway.mailboxes import Mailboxes
-from gateway.pages import add_problem_pages, add_reference_page
+from gateway.pages import add_finding_pages, add_problem_pages, add_reference_page
 from gateway.proxied import BehindProxy, read_networks
 from gateway.refusals import Refusals
 from gateway.settings import Settings
@@ -111,6 +111,7 @@ def create_app(
     add_trust(public, context)
     add_node(public, context, figures, with_details=False)
     add_problem_pages(public, context)
+    add_finding_pages(public)
     add_reference_page(public)
 
     admin = _application(settings, refusals, title="Trục liên thông văn bản: vận hành", description=_ADMIN)

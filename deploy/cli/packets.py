@@ -121,6 +121,8 @@ def _show_findings(findings: PacketFindings) -> None:
             terminal.print(
                 f"  {mark} {escape(one.pointer)}{line}: {escape(one.detail)} [dim]{one.code}[/dim]", soft_wrap=True
             )
+    if findings.errors or findings.warnings:
+        say("  Giải thích từng mã: <địa chỉ nút>/findings/<mã>", "each code is explained there")
     if findings.report is not None:
         for signature in findings.report.signatures:
             word = signature.indication.value + (f" {signature.sub_indication}" if signature.sub_indication else "")

@@ -163,6 +163,7 @@ def add_node(app: FastAPI, context: Context, figures: Figures, *, with_details: 
             "docs": f"{root}/docs",
             "openapi": f"{root}/openapi.json",
             "problems": f"{root}/problems",
+            "findings": f"{root}/findings",
         },
     )
 

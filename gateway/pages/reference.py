@@ -54,6 +54,7 @@ def _render(openapi: dict[str, Any]) -> str:
         f"<h1>{escape(openapi['info']['title'])}</h1>",
         f"<p>{escape(openapi['info']['description'])}</p>",
         '<p><a href="/openapi.json">openapi.json</a> · <a href="/problems">Mã lỗi · Problem codes</a></p>',
+        '<p><a href="/findings">Phát hiện trong gói tin · Findings in packets</a></p>',
     ]
     for tag, title in _TITLES.items():
         if calls := groups.get(tag):

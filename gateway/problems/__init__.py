@@ -8,6 +8,7 @@ its entry.
 from collections.abc import Mapping
 
 from gateway.problems.access import ACCESS
+from gateway.problems.findings import FINDINGS, FindingKind
 from gateway.problems.http import HTTP
 from gateway.problems.kinds import ProblemKind, Text
 from gateway.problems.proxy import PROXY
@@ -19,4 +20,4 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     kind.code: kind for kind in (*ACCESS, *HTTP, *SENDING, *RECEIVING, *REGISTRY, *PROXY)
 }
 
-__all__ = ["PROBLEMS", "ProblemKind", "Text"]
+__all__ = ["FINDINGS", "PROBLEMS", "FindingKind", "ProblemKind", "Text"]

@@ -25,6 +25,7 @@ from shared.edxml.blocks import (
     TraceHeaderList,
 )
 from shared.edxml.errors import DocumentIdMissing, PacketInvalid, PacketMalformed
+from shared.edxml.findings import FINDING_SENTENCES
 from shared.edxml.limits import PacketLimits
 from shared.edxml.packet import Attachment, Packet, PartDigest, Reference
 from shared.edxml.packing import AttachmentSource
@@ -33,6 +34,7 @@ from shared.edxml.secrecy import SECRECY_WORDS, find_secrecy_mark
 from shared.edxml.writing import Seal, write_packet, write_status
 
 __all__ = [
+    "FINDING_SENTENCES",
     "SECRECY_WORDS",
     "Attachment",
     "AttachmentSource",

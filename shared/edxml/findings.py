@@ -13,7 +13,7 @@ MAX_FINDINGS: Final = 50
 
 _MAX_SHOWN: Final = 80
 
-SENTENCES: Final[Mapping[str, str]] = {
+FINDING_SENTENCES: Final[Mapping[str, str]] = {
     # The packet cannot be read.
     "not-xml": "Gói tin không phải XML đúng cú pháp: {reason}. / Not well-formed XML: {reason}.",
     "encoding-refused": "Gói tin phải mã hóa UTF-8, không phải {found}. / The encoding must be UTF-8, not {found}.",
@@ -141,7 +141,7 @@ def finding(code: str, pointer: str, line: int | None = None, **values: object) 
     """
     Put a finding into words.
     """
-    detail = SENTENCES[code].format(**{key: _shown(value) for key, value in values.items()})
+    detail = FINDING_SENTENCES[code].format(**{key: _shown(value) for key, value in values.items()})
     return FieldError(pointer=pointer, code=code, detail=detail, line=line)
 
 

@@ -20,7 +20,15 @@ from shared.http import PROBLEM_MEDIA_TYPE
 from tests.services.gateway.world import ID, World, a_world
 
 LISTENERS = ("public", "admin")
-PATH_VALUES = {"code": "H43.30", "lane": "2", "n": "0", "service": "routing", "system_id": "sys", "sha256": "ab" * 32}
+PATH_VALUES = {
+    "finding": "not-xml",
+    "code": "H43.30",
+    "lane": "2",
+    "n": "0",
+    "service": "routing",
+    "system_id": "sys",
+    "sha256": "ab" * 32,
+}
 QUERY_VALUES = {"as_of": "2024-12-31", "first": "1", "second": "2", "event_id": str(ID), "leaf_index": None}
 METHODS = ("get", "head", "post", "put", "delete")
 
