@@ -67,6 +67,7 @@ class Draft:
             subject=self.subject,
             signer=Signer(full_name=self.signer) if self.signer else None,
             other=OtherInfo(priority=int(self.priority)),
+            steering_type=1,
             document_id=self.document_id or f"{self.sender},{now:%Y/%m/%d},{code}",
         )
 

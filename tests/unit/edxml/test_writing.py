@@ -1,4 +1,5 @@
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Union, get_args, get_origin
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from lxml import etree
 
 from shared.edxml import (
     AttachmentSource,
@@ -21,8 +23,10 @@ from shared.edxml import (
     write_packet,
     write_status,
 )
+from shared.edxml.findings import local_name
 from shared.edxml.interpret import STATUS_CODES
 from shared.edxml.layout import Block, El, Kind, elements_of
+from shared.edxml.names import QCVN
 from shared.testing.packets import a_header, a_packet, a_pdf
 
 TEXT = st.text(
@@ -180,3 +184,20 @@ def test_files_of_the_disk_are_attached_without_being_held(tmp_path: Path, read:
     packet = read(a_packet(files=[AttachmentSource(path, path.name, "Tờ trình", "tt-1")]))
     assert packet.attachments[0].content_id == "tt-1"
     assert packet.attachments[0].content_size == path.stat().st_size
+
+
+def test_what_is_written_has_one_form(read: Callable[..., Packet]) -> None:
+    octets = a_packet(files=[("a.pdf", a_pdf())])
+    envelope = octets[octets.index(b"<edXML:edXMLEnvelope") : octets.index(b"</edXML:edXMLEnvelope>")]
+    # Some systems refuse packets whose envelope has elements without the prefix.
+    assert set(re.findall(rb"<(\w+):?", envelope)) == {b"edXML"}
+    assert not re.search(rb"<([\w:]+)></\1>", envelope)
+    children = [
+        local_name(child) for child in etree.fromstring(octets).iterfind(f".//{{{QCVN}}}MessageHeader/{{{QCVN}}}*")
+    ]
+    order = [mark.name for _, mark in elements_of(MessageHeader)]
+    assert children == sorted(children, key=order.index)
+    assert {"From", "To", "DocumentId"} <= set(children)
+    packet = read(octets)
+    assert [reference.content_type for reference in packet.manifest] == ["application/pdf"]
+    assert not packet.warnings
