@@ -1,7 +1,9 @@
 """`axis pack`, `validate` and `send`: documents on their way out."""
 
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +17,10 @@ from deploy.cli.output import print_json, say, terminal
 from shared.client import Credential, SentDocument
 from shared.contracts.base import Lane
 from shared.contracts.routing import PacketFindings
+from shared.edxml import MessageHeader, read_header
+from shared.errors import Rejected
 
+_PIECE_BYTES = 64 * 1024
 _FILE = {"exists": True, "dir_okay": False, "readable": True}
 
 Sender = Annotated[
@@ -158,7 +163,7 @@ def send(
     if not to:
         if len(files) != 1 or subject:
             raise typer.BadParameter("một gói tin, hoặc tệp với --to và --subject / one packet, or files with --to")
-        sent = wait_for(_send(place, identity, files[0], lane))
+        sent = wait_for(_send(place, identity, files[0], _urgency(files[0]) if lane is None else lane))
     else:
         draft = _draft(identity, sender, to, subject, files, code, type_name, priority, document_id, signer)
         with tempfile.TemporaryDirectory() as folder:
@@ -177,6 +182,15 @@ def send(
     for warning in sent.answer.warnings:
         terminal.print(f"  ! {escape(warning.detail)} [dim]{escape(warning.code)}[/dim]", soft_wrap=True)
     say(f"  Theo dõi: axis journey {sent.document_id}", "follow it")
+
+
+def _urgency(packet: Path) -> Lane | None:
+    """Announce what the packet says; the node cannot know it before the last byte has come."""
+    with packet.open("rb") as file, suppress(Rejected):
+        header = read_header(iter(partial(file.read, _PIECE_BYTES), b""))
+        return Lane(header.priority) if isinstance(header, MessageHeader) else None
+    # What is wrong with it is for the node to say, completely.
+    return None
 
 
 async def _send(place: Place, identity: Credential, packet: Path, lane: Lane | None) -> SentDocument:

@@ -24,6 +24,7 @@ from shared.edxml.blocks import (
     TraceHeader,
     TraceHeaderList,
 )
+from shared.edxml.early import read_header
 from shared.edxml.errors import DocumentIdMissing, PacketInvalid, PacketMalformed
 from shared.edxml.findings import FINDING_SENTENCES
 from shared.edxml.limits import PacketLimits
@@ -64,6 +65,7 @@ __all__ = [
     "TraceHeader",
     "TraceHeaderList",
     "find_secrecy_mark",
+    "read_header",
     "read_packet",
     "write_packet",
     "write_status",

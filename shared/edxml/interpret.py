@@ -34,6 +34,18 @@ def interpret(skeleton_octets: bytes, scan: Scan) -> Packet:
     return _Interpreter(skeleton, scan, findings).run()
 
 
+def interpret_header(octets: bytes) -> MessageHeader | StatusReport:
+    """
+    Read the header of a packet that ends with its header.
+
+    Raises:
+        PacketMalformed, PacketInvalid, DocumentIdMissing: As for a whole packet.
+    """
+    findings = Findings()
+    skeleton = parse_skeleton(octets, (), findings)
+    return _Interpreter(skeleton, Scan((), len(octets), ""), findings).run_header()
+
+
 class _Interpreter:
     def __init__(self, skeleton: Skeleton, scan: Scan, findings: Findings) -> None:
         self._skeleton = skeleton
@@ -47,6 +59,12 @@ class _Interpreter:
         packet = self._status_package() if is_status else self._document_package()
         self._findings.raise_if_any()
         return packet.model_copy(update={"warnings": tuple(self._findings.warnings)})
+
+    def run_header(self) -> MessageHeader | StatusReport:
+        is_status = self._is_status(self._skeleton.message_header)
+        header = self._status() if is_status else self._header()
+        self._findings.raise_if_any()
+        return header
 
     def _is_status(self, header: etree._Element) -> bool:
         # A status package that lost its code is still none of a document.
@@ -79,16 +97,20 @@ class _Interpreter:
         for element in (skeleton.manifest, *skeleton.attachments):
             if element is not None:
                 self._blocks.error("element-misplaced", element, name=local_name(element))
-        element = skeleton.message_header
+        status = self._status()
+        trace = None if skeleton.trace is None else self._blocks.read(TraceHeaderList, skeleton.trace)
+        return self._packet("status", [part_digest(skeleton.message_header)]).model_copy(
+            update={"status": status, "trace": trace}
+        )
+
+    def _status(self) -> StatusReport:
+        element = self._skeleton.message_header
         status = self._blocks.read(StatusReport, element)
         code = status.code.zfill(2)
         if status.code and code not in STATUS_CODES:
             allowed = ", ".join(sorted(STATUS_CODES))
             self._blocks.error("value-invalid", element, "StatusCode", value=status.code, allowed=allowed)
-        trace = None if skeleton.trace is None else self._blocks.read(TraceHeaderList, skeleton.trace)
-        return self._packet("status", [part_digest(element)]).model_copy(
-            update={"status": status.model_copy(update={"code": code}), "trace": trace}
-        )
+        return status.model_copy(update={"code": code})
 
     def _packet(self, kind: str, parts: Sequence[tuple[str, str]]) -> Packet:
         signature = self._signature
@@ -214,4 +236,4 @@ def _without_scheme(content_id: str) -> str:
     return content_id.strip().removeprefix("cid:").strip()
 
 
-__all__ = ["STATUS_CODES", "interpret"]
+__all__ = ["STATUS_CODES", "interpret", "interpret_header"]

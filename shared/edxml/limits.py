@@ -32,7 +32,7 @@ class PacketLimits(BaseModel):
     max_attributes: int = Field(default=64, gt=0)
     max_attributes_in_all: int = Field(default=200_000, gt=0)
     max_remarks: int = Field(default=100, ge=0)
-    max_attachments: int = Field(default=10_000, ge=0)
+    max_attachments: int = Field(default=1_000, ge=0)
     max_content_bytes: int = Field(default=1024 * _MIB, gt=0)
     max_content_bytes_in_all: int = Field(default=2048 * _MIB, gt=0)
     max_zip_ratio: int = Field(default=200, gt=0)

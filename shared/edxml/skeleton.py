@@ -17,7 +17,7 @@ from shared.edxml.layout import LineMap
 from shared.edxml.names import MAX_SIGNATURE_BYTES, XMLDSIG, tag
 from shared.edxml.scan import Payload
 
-_UTF8_BOM: Final = b"\xef\xbb\xbf"
+UTF8_BOM: Final = b"\xef\xbb\xbf"
 
 _OPEN_TO_REMARKS: Final = frozenset(
     tag(name) for name in ("edXML", "edXMLEnvelope", "edXMLHeader", "edXMLBody", "AttachmentEncoded")
@@ -96,7 +96,7 @@ def read_skeleton(packet: BinaryIO, payloads: Sequence[Payload]) -> bytes:
         position = payload.end
     packet.seek(position)
     pieces.append(packet.read())
-    return b"".join(pieces).removeprefix(_UTF8_BOM)
+    return b"".join(pieces).removeprefix(UTF8_BOM)
 
 
 def parse_skeleton(octets: bytes, payloads: Sequence[Payload], findings: Findings) -> Skeleton:

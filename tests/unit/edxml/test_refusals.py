@@ -241,3 +241,21 @@ def test_what_is_wrong_in_a_status_package_is_named(
     refused = refusal(octets)
     assert refused.code == "packet-invalid"
     assert {error.code for error in refused.errors} == expected
+
+
+def test_ten_thousand_attachments_are_refused_and_a_thousand_are_read(
+    read: Callable[..., Packet], refusal: Callable[..., Rejected]
+) -> None:
+    def packet(count: int) -> bytes:
+        references, attachments = (
+            b"".join(re.sub(rb"cid:[^<]+", b"cid:%d" % number, one) for number in range(count))
+            for one in (REFERENCE, ATTACHMENT)
+        )
+        bare = a_packet(files=[])
+        return bare.replace(b"</edXML:edXMLManifest>", references + b"</edXML:edXMLManifest>").replace(
+            b"</edXML>", b"<AttachmentEncoded>" + attachments + b"</AttachmentEncoded></edXML>"
+        )
+
+    assert len(read(packet(1000)).attachments) == 1000
+    (error,) = refusal(packet(10_000)).errors
+    assert (error.code, error.pointer) == ("limit-exceeded", "/edXML/AttachmentEncoded/Attachment[1001]")
