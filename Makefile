@@ -92,6 +92,11 @@ test: check judges servers  ## every check and every test, against real servers 
 	@echo "Everything else; most of it waits for a server, so several at once ..."
 	@$(BIN)/pytest -n 4 --dist loadfile --ignore tests/schedules
 
+.PHONY: test-all
+test-all: test  ## the same, then 100,000 documents while everything is killed, and 200,000 damaged packets (hours; bounded)
+	@AXIS_MUTATIONS=200000 $(BIN)/pytest tests/unit/edxml
+	@$(BIN)/python -m tests.kill --documents 100000 --minutes 120
+
 .PHONY: clean
 clean:  ## remove the environment and caches; a node's folder stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

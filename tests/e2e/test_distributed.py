@@ -151,6 +151,9 @@ async def test_what_a_killed_supervisor_left_is_taken_over_and_nothing_is_lost(r
         await hire(cast)
         sent = await send_letter(cast, ledger, "2")
         os.kill(running.pid, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while is_alive(running.pid):
+                await asyncio.sleep(0.05)
         before = set(processes_of(folder.root, "serve"))
         assert len(before) == sum(COPIES.values())
         note = await asyncio.to_thread(up, folder.root, quietly)

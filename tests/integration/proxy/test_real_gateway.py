@@ -197,12 +197,17 @@ async def test_the_node_writes_down_who_the_proxy_saw(
     digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(mine.certificate.read_text())).hexdigest()
     [line] = target.log_lines("with-certificate")
     assert (line["certificate"], line["verified"]) == (digest, False)
-    [proxied] = [
-        json.loads(line)
-        for line in (target.proxy.folder / "access.log").read_text().splitlines()
-        if '"with-certificate"' in line
-    ]
+    async with asyncio.timeout(30):
+        # nginx writes its line once the answer has left.
+        while not (lines := proxied_lines(target, "with-certificate")):
+            await asyncio.sleep(0.05)
+    [proxied] = lines
     assert (proxied["status"], proxied["path"]) == ("200", "/.well-known/axis")
+
+
+def proxied_lines(target: Target, correlation: str) -> list[dict[str, str]]:
+    lines = (target.proxy.folder / "access.log").read_text().splitlines()
+    return [json.loads(line) for line in lines if f'"{correlation}"' in line]
 
 
 async def ask_with(

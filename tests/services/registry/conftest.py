@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -139,7 +139,8 @@ class Node:
             served_by=served_by,
             dry_run=dry_run,
         )
-        return await self.ask(IMPORT_AGENCIES, request)
+        # As patient as the gateway: the whole country takes seconds, and far more on a crowded machine.
+        return await self.outside.ask(IMPORT_AGENCIES, request, within=timedelta(seconds=120))
 
     async def add_system(self, system_id: str, *agencies: str, **more: object) -> Credential:
         values = {"token": await self.token(), "system_id": system_id, "name": "Hệ thống", "agencies": agencies}
