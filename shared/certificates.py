@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -84,6 +85,9 @@ class TrustPath:
     reason: str = ""
 
 
+@lru_cache(
+    maxsize=256
+)  # the same senders' certificates come with every packet, and reading one takes longer than using it
 def read_certificate(der: bytes) -> x509.Certificate:
     """
     Read a certificate of a stranger, to its last field: what is returned can be looked at without surprises.
