@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -75,26 +75,47 @@ async def receive_packet(
         BodyIncomplete, UploadTooSlow, DigestMismatch: By the bytes; nothing of them is kept.
         Busy, StorageLow: Not now.
     """
+    limit = context.settings.max_packet_bytes if max_bytes is None else max_bytes
+    async with (
+        incoming(request, context, caller, lane=lane, types=types, max_bytes=limit) as chunks,
+        context.blobs.writer(limit) as writer,
+    ):
+        async for chunk in chunks:
+            await writer.write(chunk)
+        return await writer.commit()
+
+
+@asynccontextmanager
+async def incoming(
+    request: Request, context: Context, caller: Caller, *, lane: Lane, types: tuple[str, ...], max_bytes: int
+) -> AsyncGenerator[AsyncGenerator[bytes, None], None]:
+    """
+    Give the chunks of a large body, once its head is good and the caller has a place; see `receive_packet`.
+
+    What the chunks make up counts only when they ended by themselves: then they are complete and have their digest.
+    """
     check_media_type(request, types)
     length = _announced(request)
     if length is None:
         raise LengthRequired("announce the length of the body in Content-Length")
-    limit = context.settings.max_packet_bytes if max_bytes is None else max_bytes
-    if length > limit:
-        raise PacketTooLarge(f"a body may have at most {limit} bytes here")
+    if length > max_bytes:
+        raise PacketTooLarge(f"a body may have at most {max_bytes} bytes here")
     expected = _content_digest(request)
     await context.room.check(length)
     with context.uploads.place(lane, caller.system_id):
-        async with context.blobs.writer(limit) as writer:
-            digest = hashlib.sha256()
-            async with aclosing(_stream(request, length, context.settings.body_idle_seconds, context.pace)) as chunks:
-                async for chunk in chunks:
-                    if expected is not None:
-                        digest.update(chunk)
-                    await writer.write(chunk)
-            if expected is not None and digest.digest() != expected:
-                raise DigestMismatch("the bytes that came do not have the SHA-256 in Content-Digest")
-            return await writer.commit()
+        stream = _stream(request, length, context.settings.body_idle_seconds, context.pace)
+        async with aclosing(stream), aclosing(_checked(stream, expected)) as chunks:
+            yield chunks
+
+
+async def _checked(chunks: AsyncGenerator[bytes, None], expected: bytes | None) -> AsyncGenerator[bytes, None]:
+    digest = hashlib.sha256()
+    async for chunk in chunks:
+        if expected is not None:
+            digest.update(chunk)
+        yield chunk
+    if expected is not None and digest.digest() != expected:
+        raise DigestMismatch("the bytes that came do not have the SHA-256 in Content-Digest")
 
 
 def check_media_type(request: Request, types: tuple[str, ...]) -> None:

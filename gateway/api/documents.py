@@ -1,5 +1,6 @@
 """Sending: documents, their receipts and journeys; the same checks without sending."""
 
+import json
 from datetime import timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -9,10 +10,12 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.api.answers import SIGNED_IN, problems, write_json
+from gateway.api.answers import SIGNED_IN, problems, write_cacheable, write_json
 from gateway.api.bodies import PACKET_TYPES, receive_packet
+from gateway.api.building import build_packet, is_form
 from gateway.api.context import Context
-from gateway.api.examples import PACKET
+from gateway.api.examples import FORM, FORM_BOUNDARY, PACKET
+from gateway.api.multipart import FORM_TYPE
 from gateway.api.route import AccessToken, AgencyCode, Cursor, IdempotencyKey, Priority
 from shared.contracts.base import Lane, Moment
 from shared.contracts.routing import (
@@ -34,6 +37,7 @@ from shared.contracts.routing import (
     SubmitDocument,
 )
 from shared.contracts.signing import Indication, VerificationReport
+from shared.edxml import form_schema
 from shared.errors import FieldError
 
 _BODY_PROBLEMS: Final = (
@@ -63,6 +67,20 @@ _PACKET_BODY: Final[dict[str, Any]] = {
         "content": {
             media_type: {"schema": {"type": "string", "format": "binary"}, "example": PACKET}
             for media_type in PACKET_TYPES
+        },
+    }
+}
+_PACKET_OR_FORM: Final[dict[str, Any]] = {
+    "requestBody": {
+        **_PACKET_BODY["requestBody"],
+        "description": "An edXML packet, as it is; or a form: `document` describes the packet as `/schemas/packet` "
+        "says, every other part is a file. The packet made of a form is not sealed.",
+        "content": {
+            **_PACKET_BODY["requestBody"]["content"],
+            f"{FORM_TYPE}; boundary={FORM_BOUNDARY}": {
+                "schema": {"type": "string", "format": "binary"},
+                "example": FORM,
+            },
         },
     }
 }
@@ -98,6 +116,14 @@ class JoseResponse(Response):
     media_type = "application/jose"
 
 
+class SchemaResponse(Response):
+    """
+    A JSON Schema.
+    """
+
+    media_type = "application/schema+json"
+
+
 def add_documents(app: FastAPI, context: Context) -> None:
     """
     Add the routes of senders.
@@ -128,7 +154,7 @@ def add_documents(app: FastAPI, context: Context) -> None:
                 "request-in-progress",
             ),
         },
-        openapi_extra=_PACKET_BODY,
+        openapi_extra=_PACKET_OR_FORM,
     )
     async def send_document(
         request: Request, token: AccessToken, priority: Priority = None, idempotency_key: IdempotencyKey = None
@@ -136,7 +162,8 @@ def add_documents(app: FastAPI, context: Context) -> None:
         # Strangers could fill the disk with packets nobody will accept, so this one proof is checked at the door too.
         caller = await context.verifier.verify(token, "send")
         lane = priority or Lane.ORDINARY
-        blob = await receive_packet(request, context, caller, lane=lane)
+        receive = build_packet if is_form(request) else receive_packet
+        blob = await receive(request, context, caller, lane=lane)
         question = SubmitDocument(
             token=token,
             packet_sha256=blob.sha256,
@@ -176,6 +203,18 @@ def add_documents(app: FastAPI, context: Context) -> None:
         return write_json(
             Verification(checked_at=report.checked_at, signatures=report.signatures, overall=report.indication)
         )
+
+    schema = json.dumps(form_schema(), ensure_ascii=False)
+
+    @app.get(
+        "/schemas/packet",
+        tags=["reference"],
+        summary="JSON Schema of a packet without its files",
+        response_class=SchemaResponse,
+        responses=problems(),
+    )
+    async def show_schema(request: Request) -> Response:
+        return write_cacheable(request, schema, media_type="application/schema+json", max_age_seconds=300)
 
     @app.get(
         "/v1/documents",

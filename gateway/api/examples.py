@@ -21,6 +21,36 @@ PACKET: Final = """<?xml version="1.0" encoding="UTF-8"?>
 </edXML>
 """
 
+FORM_BOUNDARY: Final = "axis-form"
+
+FORM: Final = """--axis-form
+Content-Disposition: form-data; name="document"
+Content-Type: application/json
+
+{
+  "header": {
+    "sender": {"organ_id": "H43.30.01"},
+    "addressees": [{"organ_id": "H43.30"}],
+    "code": {"number": "15", "notation": "BC-UBND"},
+    "promulgation": {"place": "Ví Dụ", "on": "2024-12-31"},
+    "document_type": {"name": "Báo cáo"},
+    "subject": "Báo cáo tháng 12",
+    "steering_type": 1,
+    "document_id": "H43.30.01,2024/12/31,15/BC-UBND"
+  },
+  "trace": {
+    "traces": [{"organ_id": "H43.30.01", "at": "2024-12-31T08:30:00+07:00"}],
+    "business": {"type": 0}
+  },
+  "attachments": [{"part": "bao-cao", "description": "Báo cáo"}]
+}
+--axis-form
+Content-Disposition: form-data; name="bao-cao"; filename="bao-cao.txt"
+
+Mọi việc đều tốt.
+--axis-form--
+""".replace("\n", "\r\n")
+
 CSR: Final = """-----BEGIN CERTIFICATE REQUEST-----
 …
 -----END CERTIFICATE REQUEST-----

@@ -27,6 +27,7 @@ from shared.edxml.blocks import (
 from shared.edxml.early import read_header
 from shared.edxml.errors import DocumentIdMissing, PacketInvalid, PacketMalformed
 from shared.edxml.findings import FINDING_SENTENCES
+from shared.edxml.form import AttachmentForm, PacketForm, form_schema
 from shared.edxml.limits import PacketLimits
 from shared.edxml.packet import Attachment, Packet, PartDigest, Reference
 from shared.edxml.packing import AttachmentSource
@@ -38,6 +39,7 @@ __all__ = [
     "FINDING_SENTENCES",
     "SECRECY_WORDS",
     "Attachment",
+    "AttachmentForm",
     "AttachmentSource",
     "Business",
     "BusinessDocumentInfo",
@@ -48,6 +50,7 @@ __all__ = [
     "Organisation",
     "OtherInfo",
     "Packet",
+    "PacketForm",
     "PacketInvalid",
     "PacketLimits",
     "PacketMalformed",
@@ -65,6 +68,7 @@ __all__ = [
     "TraceHeader",
     "TraceHeaderList",
     "find_secrecy_mark",
+    "form_schema",
     "read_header",
     "read_packet",
     "write_packet",

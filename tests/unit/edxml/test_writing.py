@@ -1,4 +1,5 @@
 import io
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -9,17 +10,21 @@ from typing import Union, get_args, get_origin
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from lxml import etree
 
 from shared.edxml import (
+    AttachmentForm,
     AttachmentSource,
     DocumentIdMissing,
     MessageHeader,
     Organisation,
     Packet,
+    PacketForm,
     PacketInvalid,
     StatusReport,
     TraceHeaderList,
+    form_schema,
     write_packet,
     write_status,
 )
@@ -96,6 +101,7 @@ STATUSES = st.builds(
 )
 NAMES = st.sampled_from(["a.pdf", "b.docx", "c.zip", "d.txt", "e", "Quyết định.PNG", "f.<&>"])
 SOURCES = st.lists(st.builds(AttachmentSource, st.binary(max_size=200), NAMES, TEXT), max_size=3)
+VALIDATOR = Draft202012Validator(form_schema())
 QUICK = settings(
     max_examples=60,
     deadline=None,
@@ -201,3 +207,12 @@ def test_what_is_written_has_one_form(read: Callable[..., Packet]) -> None:
     packet = read(octets)
     assert [reference.content_type for reference in packet.manifest] == ["application/pdf"]
     assert not packet.warnings
+
+
+@QUICK
+@given(HEADERS, blocks(TraceHeaderList))
+def test_the_json_form_loses_nothing(header: MessageHeader, trace: TraceHeaderList) -> None:
+    form = PacketForm(header=header, trace=trace, attachments=(AttachmentForm(part="a"),))
+    text = form.model_dump_json()
+    assert PacketForm.model_validate_json(text) == form
+    VALIDATOR.validate(json.loads(text))
