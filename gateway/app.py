@@ -6,6 +6,7 @@ from starlette.types import ASGIApp
 
 from gateway.api.admin import add_operating, add_registry
 from gateway.api.agencies import add_agencies
+from gateway.api.checks import add_checks
 from gateway.api.context import Context, Room
 from gateway.api.documents import add_documents
 from gateway.api.files import add_files
@@ -103,6 +104,7 @@ def create_app(
     public = _application(settings, refusals, title="Trục liên thông văn bản", description=_PUBLIC)
     add_token(public, context)
     add_documents(public, context)
+    add_checks(public, context)
     add_inbox(public, context)
     add_files(public, context)
     add_webhooks(public, context)

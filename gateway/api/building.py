@@ -9,9 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from gateway.api.bodies import incoming
+from gateway.api.bodies import incoming, receive_packet
 from gateway.api.context import Context
-from gateway.api.multipart import FORM_TYPE, Form, FormReader
+from gateway.api.multipart import DOCUMENT, FORM_TYPE, SIGNATURE, Form, FormReader
 from gateway.errors import RequestInvalid
 from shared.blobs import StoredBlob
 from shared.contracts.base import Lane
@@ -22,16 +22,28 @@ from shared.tokens import Caller
 _PIECE_BYTES: Final = 1024 * 1024
 
 
-def is_form(request: Request) -> bool:
+async def receive_document(
+    request: Request, context: Context, caller: Caller, *, lane: Lane = Lane.ORDINARY
+) -> StoredBlob:
     """
-    Tell whether the body is a form with files.
+    Receive a packet, or a form of which one is made.
+
+    Raises:
+        Rejected, Unavailable: As `receive_packet` and `build_packet` do.
     """
+    receive = build_packet if _is_form(request) else receive_packet
+    return await receive(request, context, caller, lane=lane)
+
+
+def _is_form(request: Request) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM_TYPE
 
 
-async def build_packet(request: Request, context: Context, caller: Caller, *, lane: Lane) -> StoredBlob:
+async def build_packet(request: Request, context: Context, caller: Caller, *, lane: Lane = Lane.ORDINARY) -> StoredBlob:
     """
     Receive a form, make the packet it describes and store it. Nothing of the form is kept.
+
+    The packet is sealed where the form brings a signature over its parts; validation names them.
 
     Raises:
         RequestInvalid: It is no form, or what describes the packet is not as the schema says.
@@ -51,7 +63,8 @@ async def build_packet(request: Request, context: Context, caller: Caller, *, la
         form = reader.finish()
         described = _described(form)
         packet = folder / "packet"
-        await asyncio.to_thread(_write, described, _sources(form, described), packet)
+        signature = form.texts.get(SIGNATURE, b"")
+        await asyncio.to_thread(_write, described, _sources(form, described), signature, packet)
         async with context.blobs.writer(limit) as writer:
             with packet.open("rb") as octets:
                 while piece := await asyncio.to_thread(octets.read, _PIECE_BYTES):
@@ -61,7 +74,7 @@ async def build_packet(request: Request, context: Context, caller: Caller, *, la
 
 def _described(form: Form) -> PacketForm:
     try:
-        return PacketForm.model_validate_json(form.document or b"")
+        return PacketForm.model_validate_json(form.texts[DOCUMENT])
     except ValidationError as error:
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
 
@@ -102,6 +115,8 @@ def _sources(form: Form, described: PacketForm) -> list[AttachmentSource]:
     ]
 
 
-def _write(described: PacketForm, sources: list[AttachmentSource], packet: Path) -> None:
+def _write(described: PacketForm, sources: list[AttachmentSource], signature: bytes, packet: Path) -> None:
+    # The same form gives the same packet, so the sender could seal its parts before; routing judges what came of it.
+    seal = (lambda _: signature) if signature else None
     with packet.open("wb") as out:
-        write_packet(described.header, sources, out, trace=described.trace)
+        write_packet(described.header, sources, out, trace=described.trace, seal=seal)

@@ -1,6 +1,5 @@
-"""Sending: documents, their receipts and journeys; the same checks without sending."""
+"""Sending: documents, their receipts and journeys."""
 
-import json
 from datetime import timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -10,12 +9,10 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.api.answers import SIGNED_IN, problems, write_cacheable, write_json
-from gateway.api.bodies import PACKET_TYPES, receive_packet
-from gateway.api.building import build_packet, is_form
+from gateway.api.answers import SIGNED_IN, problems, write_json
+from gateway.api.building import receive_document
 from gateway.api.context import Context
-from gateway.api.examples import FORM, FORM_BOUNDARY, PACKET
-from gateway.api.multipart import FORM_TYPE
+from gateway.api.examples import PACKET_OR_FORM
 from gateway.api.route import AccessToken, AgencyCode, Cursor, IdempotencyKey, Priority
 from shared.contracts.base import Lane, Moment
 from shared.contracts.routing import (
@@ -24,23 +21,17 @@ from shared.contracts.routing import (
     READ_JOURNEY,
     READ_RECEIPT,
     SUBMIT_DOCUMENT,
-    VALIDATE_PACKET,
-    VERIFY_PACKET,
-    CheckPacket,
     DocumentPage,
     DocumentView,
     Journey,
     ListDocuments,
-    PacketFindings,
     ReadDocument,
     ReadReceipt,
     SubmitDocument,
 )
-from shared.contracts.signing import Indication, VerificationReport
-from shared.edxml import form_schema
 from shared.errors import FieldError
 
-_BODY_PROBLEMS: Final = (
+BODY_PROBLEMS: Final = (
     "body-incomplete",
     "upload-too-slow",
     "too-many-uploads",
@@ -60,30 +51,6 @@ _CONTENT_PROBLEMS: Final = (
     "signature-failed",
     "signer-not-bound",
 )
-_PACKET_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "description": "An edXML packet, as it is.",
-        "content": {
-            media_type: {"schema": {"type": "string", "format": "binary"}, "example": PACKET}
-            for media_type in PACKET_TYPES
-        },
-    }
-}
-_PACKET_OR_FORM: Final[dict[str, Any]] = {
-    "requestBody": {
-        **_PACKET_BODY["requestBody"],
-        "description": "An edXML packet, as it is; or a form: `document` describes the packet as `/schemas/packet` "
-        "says, every other part is a file. The packet made of a form is not sealed.",
-        "content": {
-            **_PACKET_BODY["requestBody"]["content"],
-            f"{FORM_TYPE}; boundary={FORM_BOUNDARY}": {
-                "schema": {"type": "string", "format": "binary"},
-                "example": FORM,
-            },
-        },
-    }
-}
 
 
 class AcceptedDocument(BaseModel):
@@ -100,14 +67,6 @@ class AcceptedDocument(BaseModel):
     receipt: str
 
 
-class Verification(VerificationReport):
-    """
-    What was found about the signatures of a packet; `overall` is the weakest answer, null without any signature.
-    """
-
-    overall: Indication | None = None
-
-
 class JoseResponse(Response):
     """
     A compact JWS.
@@ -116,24 +75,11 @@ class JoseResponse(Response):
     media_type = "application/jose"
 
 
-class SchemaResponse(Response):
-    """
-    A JSON Schema.
-    """
-
-    media_type = "application/schema+json"
-
-
 def add_documents(app: FastAPI, context: Context) -> None:
     """
     Add the routes of senders.
     """
     within = timedelta(seconds=context.settings.submit_seconds)
-
-    async def check_packet(request: Request, token: str) -> CheckPacket:
-        caller = await context.verifier.verify(token)
-        blob = await receive_packet(request, context, caller)
-        return CheckPacket(token=token, packet_sha256=blob.sha256, packet_bytes=blob.size_bytes)
 
     @app.post(
         "/v1/documents",
@@ -147,14 +93,14 @@ def add_documents(app: FastAPI, context: Context) -> None:
                 *SIGNED_IN,
                 "sender-not-yours",
                 "agency-not-yours",
-                *_BODY_PROBLEMS,
+                *BODY_PROBLEMS,
                 *_CONTENT_PROBLEMS,
                 "document-id-reused",
                 "idempotency-key-reused",
                 "request-in-progress",
             ),
         },
-        openapi_extra=_PACKET_OR_FORM,
+        openapi_extra=PACKET_OR_FORM,
     )
     async def send_document(
         request: Request, token: AccessToken, priority: Priority = None, idempotency_key: IdempotencyKey = None
@@ -162,8 +108,7 @@ def add_documents(app: FastAPI, context: Context) -> None:
         # Strangers could fill the disk with packets nobody will accept, so this one proof is checked at the door too.
         caller = await context.verifier.verify(token, "send")
         lane = priority or Lane.ORDINARY
-        receive = build_packet if is_form(request) else receive_packet
-        blob = await receive(request, context, caller, lane=lane)
+        blob = await receive_document(request, context, caller, lane=lane)
         question = SubmitDocument(
             token=token,
             packet_sha256=blob.sha256,
@@ -178,43 +123,6 @@ def add_documents(app: FastAPI, context: Context) -> None:
             media_type="application/json",
             headers={"Location": f"/v1/documents/{submitted.document_id}", "Cache-Control": "no-store"},
         )
-
-    @app.post(
-        "/v1/validations",
-        tags=["sending"],
-        summary="Check a packet without sending it",
-        response_model=PacketFindings,
-        responses=problems(*SIGNED_IN, *_BODY_PROBLEMS),
-        openapi_extra=_PACKET_BODY,
-    )
-    async def validate_packet(request: Request, token: AccessToken) -> Response:
-        return write_json(await context.bus.ask(VALIDATE_PACKET, await check_packet(request, token), within=within))
-
-    @app.post(
-        "/v1/verifications",
-        tags=["trust"],
-        summary="Verify the signatures of a packet",
-        response_model=Verification,
-        responses=problems(*SIGNED_IN, *_BODY_PROBLEMS, "packet-malformed", "packet-invalid", "document-id-missing"),
-        openapi_extra=_PACKET_BODY,
-    )
-    async def verify_packet(request: Request, token: AccessToken) -> Response:
-        report = await context.bus.ask(VERIFY_PACKET, await check_packet(request, token), within=within)
-        return write_json(
-            Verification(checked_at=report.checked_at, signatures=report.signatures, overall=report.indication)
-        )
-
-    schema = json.dumps(form_schema(), ensure_ascii=False)
-
-    @app.get(
-        "/schemas/packet",
-        tags=["reference"],
-        summary="JSON Schema of a packet without its files",
-        response_class=SchemaResponse,
-        responses=problems(),
-    )
-    async def show_schema(request: Request) -> Response:
-        return write_cacheable(request, schema, media_type="application/schema+json", max_age_seconds=300)
 
     @app.get(
         "/v1/documents",

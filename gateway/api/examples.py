@@ -1,6 +1,9 @@
 """Examples that stand in the reference; a test sends each of them."""
 
-from typing import Final
+from typing import Any, Final
+
+from gateway.api.bodies import PACKET_TYPES
+from gateway.api.multipart import FORM_TYPE
 
 PACKET: Final = """<?xml version="1.0" encoding="UTF-8"?>
 <edXML xmlns="http://www.mic.gov.vn/TBT/QCVN_102_2016" xmlns:xlink="http://www.w3.org/1999/xlink">
@@ -57,3 +60,29 @@ CSR: Final = """-----BEGIN CERTIFICATE REQUEST-----
 """
 
 UUID_7: Final = "0193f4a2-5c3e-7d31-9f0a-3b5c7d9e1f20"
+
+PACKET_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "An edXML packet, as it is.",
+        "content": {
+            media_type: {"schema": {"type": "string", "format": "binary"}, "example": PACKET}
+            for media_type in PACKET_TYPES
+        },
+    }
+}
+PACKET_OR_FORM: Final[dict[str, Any]] = {
+    "requestBody": {
+        **PACKET_BODY["requestBody"],
+        "description": "An edXML packet, as it is; or a form: `document` describes the packet as `/schemas/packet` "
+        "says, `signature` is the `ds:Signature` over the `parts` that `/v1/validations` gives for the same form, "
+        "and every other part is a file.",
+        "content": {
+            **PACKET_BODY["requestBody"]["content"],
+            f"{FORM_TYPE}; boundary={FORM_BOUNDARY}": {
+                "schema": {"type": "string", "format": "binary"},
+                "example": FORM,
+            },
+        },
+    }
+}

@@ -11,6 +11,8 @@ from gateway.errors import RequestInvalid
 FORM_TYPE: Final = "multipart/form-data"
 DOCUMENT: Final = "document"
 """Name of the part that describes the packet."""
+SIGNATURE: Final = "signature"
+"""Name of the part with the `ds:Signature` over the parts of the packet, if it is to be sealed."""
 
 _MAX_HEAD_BYTES: Final = 16 * 1024
 _MAX_PARTS: Final = 1_001
@@ -38,9 +40,12 @@ class FormFile:
 class Form:
     """
     What came.
+
+    Attributes:
+        texts: `document` and `signature`, as far as they came.
     """
 
-    document: bytes | None = None
+    texts: dict[str, bytes] = field(default_factory=dict)
     files: list[FormFile] = field(default_factory=list)
 
 
@@ -51,7 +56,7 @@ class FormReader:
     Args:
         content_type: Of the request, with the boundary.
         folder: An empty folder for the files.
-        max_json_bytes: Largest part `document`.
+        max_json_bytes: Largest part that is no file.
 
     Raises:
         RequestInvalid: The content type names no boundary.
@@ -72,6 +77,7 @@ class FormReader:
         self._held = bytearray(b"\r\n")
         self._state = "before"
         self._file: BinaryIO | None = None
+        self._text = DOCUMENT
 
     def feed(self, piece: bytes) -> None:
         """
@@ -93,7 +99,7 @@ class FormReader:
         """
         if self._state != "after":
             _refuse("the form has no end")
-        if self.form.document is None:
+        if DOCUMENT not in self.form.texts:
             _refuse(f"the form has no part {DOCUMENT}")
         return self.form
 
@@ -150,13 +156,12 @@ class FormReader:
         part = parameters.get("name", "")
         if not part:
             _refuse("a part of the form has no name")
-        if part == DOCUMENT:
-            if self.form.document is not None:
-                _refuse(f"the form has two parts {DOCUMENT}")
-            self.form.document = b""
-            return
-        if any(file.part == part for file in self.form.files):
+        if part in self.form.texts or any(file.part == part for file in self.form.files):
             _refuse("two parts of the form have the same name")
+        if part in {DOCUMENT, SIGNATURE}:
+            self._text = part
+            self.form.texts[part] = b""
+            return
         if len(self.form.files) >= _MAX_PARTS:
             _refuse("the form has too many parts")
         path = self._folder / str(len(self.form.files))
@@ -166,10 +171,10 @@ class FormReader:
     def _write(self, octets: bytes) -> None:
         if self._file is not None:
             self._file.write(octets)
-        elif self.form.document is not None:
-            self.form.document += octets
-            if len(self.form.document) > self._max_json_bytes:
-                _refuse(f"the part {DOCUMENT} may have at most {self._max_json_bytes} bytes")
+        else:
+            self.form.texts[self._text] += octets
+            if len(self.form.texts[self._text]) > self._max_json_bytes:
+                _refuse(f"the part {self._text} may have at most {self._max_json_bytes} bytes")
 
 
 def _file_name(parameters: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from services.routing.usecases.checks import ReadDocument
 from services.routing.usecases.context import Context
 from shared.contracts.base import Lane
 from shared.contracts.routing import CheckPacket, PacketFindings
-from shared.contracts.signing import VerificationReport
+from shared.contracts.signing import PartDigest, VerificationReport
 from shared.errors import FieldError, Rejected
 
 _T = TypeVar("_T")
@@ -82,6 +82,7 @@ async def _check(context: Context, mandate: Mandate, document: ReadDocument) -> 
         errors=findings.errors,
         warnings=warnings,
         report=report,
+        parts=tuple(PartDigest(uri=part.uri, sha256=part.sha256) for part in document.packet.parts),
     )
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from shared.contracts.base import Contract, Lane, Moment, Operation
 from shared.contracts.routing.states import DeliveryState
-from shared.contracts.signing import VerificationReport
+from shared.contracts.signing import PartDigest, VerificationReport
 from shared.errors import FieldError
 
 
@@ -67,6 +67,7 @@ class PacketFindings(Contract):
         errors: What must be changed.
         warnings: What would be noted in the receipt.
         report: Verification of the signature, where the packet could be read.
+        parts: What a seal of the packet must cover, in order, where the packet could be read.
     """
 
     accepted: bool
@@ -75,6 +76,7 @@ class PacketFindings(Contract):
     errors: tuple[FieldError, ...] = ()
     warnings: tuple[FieldError, ...] = ()
     report: VerificationReport | None = None
+    parts: tuple[PartDigest, ...] = ()
 
 
 class ListDocuments(Contract):

@@ -132,10 +132,32 @@ def test_a_form_reads_the_same_however_it_comes_in_pieces(tmp_path: Any, size: i
     for start in range(0, len(octets), size):
         reader.feed(octets[start : start + size])
     form = reader.finish()
-    assert json.loads(form.document or b"") == DOCUMENT
+    assert json.loads(form.texts["document"]) == DOCUMENT
     (file,) = form.files
     assert (file.part, file.name) == ("bao-cao", "bao-cao.txt")
     assert file.path.read_text(encoding="utf-8") == "Mọi việc đều tốt."
+
+
+async def test_a_signature_over_the_parts_seals_the_packet(world: World) -> None:
+    signature = b'<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:X></ds:X></ds:Signature>'
+    document = {key: value for key, value in DOCUMENT.items() if key != "attachments"}
+    parts = [("document", (None, json.dumps(document).encode())), ("signature", (None, signature))]
+    async with world.client() as client:
+        await client.post("/v1/documents", files=parts, headers=world.signed_in())
+    assert submitted(world).signature == signature
+
+
+async def test_a_form_is_validated_like_a_packet(world: World) -> None:
+    nobody = {**DOCUMENT, "attachments": None, "header": {**DOCUMENT["header"], "addressees": []}}
+    async with world.client() as client:
+        for document in (DOCUMENT | {"attachments": None}, nobody):
+            form = [("document", (None, json.dumps(document).encode(), "application/json"))]
+            answer = await client.post("/v1/validations", files=form, headers=world.signed_in())
+            assert answer.status_code == 200, answer.text
+    assert len(world.questions(routing.VALIDATE_PACKET)) == 1
+    report = answer.json()
+    assert (report["accepted"], report["problem_code"]) == (False, "packet-invalid")
+    assert [error["code"] for error in report["errors"]] == ["addressee-missing"]
 
 
 async def test_the_schema_is_published(world: World) -> None:

@@ -59,6 +59,9 @@ async def test_a_warning_stands_in_the_report_the_receipt_and_the_journey(house:
     assert found.accepted
     assert [warning.code for warning in found.warnings] == ["attachment-spoiled", "reason-missing"]
 
+    # What a seal must cover, for systems that seal without writing edXML.
+    assert [part.uri for part in found.parts][:3] == ["#MessageHeader", "#Bussiness", "#edXMLManifest"]
+
     submitted = await house.submit(sender, packet)
     body = json.loads(submitted.body)
     expected = [warning.model_dump(mode="json", exclude_none=True) for warning in found.warnings]
