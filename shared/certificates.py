@@ -85,9 +85,8 @@ class TrustPath:
     reason: str = ""
 
 
-@lru_cache(
-    maxsize=256
-)  # the same senders' certificates come with every packet, and reading one takes longer than using it
+# The same senders' certificates come with every packet, and reading one takes longer than using it.
+@lru_cache(maxsize=256)
 def read_certificate(der: bytes) -> x509.Certificate:
     """
     Read a certificate of a stranger, to its last field: what is returned can be looked at without surprises.
