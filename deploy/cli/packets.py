@@ -103,7 +103,7 @@ def validate(
     if as_json:
         print_json(findings)
     else:
-        _show_findings(findings)
+        _show_findings(findings, read_credential(credential).url)
     if not findings.accepted:
         raise typer.Exit(ExitCode.REFUSED)
 
@@ -113,7 +113,7 @@ async def _validate(place: Place, credential: Path | None, file: Path) -> Packet
         return await client.validate(file)
 
 
-def _show_findings(findings: PacketFindings) -> None:
+def _show_findings(findings: PacketFindings, url: str) -> None:
     if findings.accepted:
         say("✓ Gói tin sẽ được nhận.", "The packet would be accepted.")
     else:
@@ -127,7 +127,7 @@ def _show_findings(findings: PacketFindings) -> None:
                 f"  {mark} {escape(one.pointer)}{line}: {escape(one.detail)} [dim]{one.code}[/dim]", soft_wrap=True
             )
     if findings.errors or findings.warnings:
-        say("  Giải thích từng mã: <địa chỉ nút>/findings/<mã>", "each code is explained there")
+        say(f"  Giải thích từng mã tại {url.rstrip('/')}/findings", "each code is explained there")
     if findings.report is not None:
         for signature in findings.report.signatures:
             word = signature.indication.value + (f" {signature.sub_indication}" if signature.sub_indication else "")
