@@ -147,18 +147,26 @@ class BlockReader:
         values = dict(more)
         children: dict[object, list[etree._Element]] = {}
         for child in element:
-            children.setdefault(child.tag, []).append(child)
+            tag_of_child = child.tag
+            if tag_of_child in children:
+                children[tag_of_child].append(child)
+            else:
+                children[tag_of_child] = [child]
         for name, mark in elements_of(model):
-            found = [child for spelling in mark.tags for child in children.get(spelling, ())]
+            spelling, *others = mark.tags
+            found = children.get(spelling, [])
+            for other in others:
+                found = found + children.get(other, [])
             if not found:
-                self._note_missing(mark, element)
+                if mark.required or mark.expected:
+                    self._note_missing(mark, element)
                 continue
             if len(found) > 1 and (mark.kind is not Kind.BLOCKS or mark.item):
                 self.error("element-doubled", found[1], name=mark.name)
             value = self._value(mark, found)
             if value is not None:
                 values[name] = value
-            elif _is_empty(found[0]):
+            elif (mark.required or mark.expected) and _is_empty(found[0]):
                 self._note_missing(mark, element)
         return model(**values)
 
