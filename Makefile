@@ -94,7 +94,7 @@ test: check judges servers  ## every check and every test, against real servers 
 
 .PHONY: test-all
 test-all: test  ## the same, then 100,000 documents while everything is killed, and 200,000 damaged packets (hours; bounded)
-	@AXIS_MUTATIONS=200000 $(BIN)/pytest tests/unit/edxml
+	@AXIS_MUTATIONS=200000 AXIS_LARGE_PACKET_MB=500 $(BIN)/pytest tests/unit/edxml/test_mutations.py tests/unit/edxml/test_memory.py
 	@$(BIN)/python -m tests.kill --documents 100000 --minutes 120
 
 .PHONY: clean
