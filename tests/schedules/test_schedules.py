@@ -31,9 +31,9 @@ def start(database: SampleDatabase, seeds: str, *more: str) -> subprocess.Popen[
 
 
 def test_no_schedule_breaks_a_promise(databases: SampleDatabases) -> None:
-    # One more than there are cores: a third of the time goes by waiting for the database. With the journal listening a
+    # Two for each of two cores: a third of the time goes by waiting for the database. With the journal listening a
     # schedule takes longer, so the process that has it plays fewer.
-    ends = [0, round(SCHEDULES * 0.36), round(SCHEDULES * 0.72), SCHEDULES]
+    ends = [0, *(round(SCHEDULES * share) for share in (0.27, 0.54, 0.81)), SCHEDULES]
     counts = [end - begin for begin, end in pairwise(ends)]
     with ExitStack() as stack:
         lent = [stack.enter_context(databases.fresh()) for _ in counts]
