@@ -27,6 +27,7 @@ PUBLIC_PORT: Final = 8443
 ADMIN_PORT: Final = 8444
 
 _POLL_SECONDS: Final = 0.2
+_DYING_SECONDS: Final = 10.0
 _DOWN_SECONDS: Final = 6 * DRAIN_SECONDS
 """Longer than every stage of an orderly stop together."""
 
@@ -148,7 +149,19 @@ def _launch(folder: Folder, *, passing: bool) -> None:
 
 
 def _is_running(folder: Folder) -> bool:
-    """Tell by the lock, which the kernel drops with its holder, whether a supervisor lives."""
+    """
+    Tell whether a supervisor lives: it holds the lock, which the kernel drops with its last thread. One that was killed
+    a moment ago may hold it a little longer than it lives.
+    """
+    deadline = time.monotonic() + _DYING_SECONDS
+    while _is_locked(folder):
+        if processes_of(folder.root, "supervise") or time.monotonic() > deadline:
+            return True
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _is_locked(folder: Folder) -> bool:
     try:
         with folder.lock.open("a", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
