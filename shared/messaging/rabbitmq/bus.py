@@ -211,6 +211,7 @@ class RabbitBus:
             looked_at = loop.time()
             if late > LOOK_SECONDS:  # it was we who stood still: the confirm may lie in the socket
                 continue
+            await session.renew_refused()
             if session.unconfirmed_for() > BLOCKED_SECONDS:
                 self._asker.fail(Unavailable("the broker takes nothing for now", retry_after=2))
             if session.unconfirmed_for() > STUCK_SECONDS and not await session.is_alarmed():

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import math
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ from shared.messaging.rabbitmq.topology import MAX_HINT_MESSAGES, Party, Queue, 
 HEARTBEAT_SECONDS = 10
 OPEN_SECONDS = 20
 """Everything is declared again within it, or the attempt is given up: a queue without a leader answers nothing."""
+
+REFUSED_SECONDS = 3.0
+"""A publish to a quorum queue that has no leader yet may leave the channel refused for good: after this a new one."""
 
 PERSISTENT, TRANSIENT = 2, 1
 HINT_LIFE_MS = "5000"
@@ -95,11 +99,12 @@ class Session:
         self._closing = False
         self._connections: list[AbstractConnection] = []
         self._in: AbstractConnection | None = None
-        self._channels: list[AbstractChannel] = []
+        self._channels: dict[str, AbstractChannel] = {}
         self._out: dict[str, LowChannel] = {}
         self._consuming: list[tuple[LowChannel, str]] = []
         self._numbers = itertools.count()
         self._unconfirmed: dict[int, float] = {}
+        self._refused_since: dict[tuple[str, str], float] = {}
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
@@ -117,8 +122,8 @@ class Session:
                 consuming = self._in = await self._connect("in")
                 await self._look(publishing)
                 for kind in ("asks", "answers", "events"):
-                    self._out[kind] = await self._channel(publishing)
-                self._out["hints"] = await self._channel(publishing, confirms=False)
+                    await self._channel(kind)
+                await self._channel("hints", confirms=False)
                 if self._party.asks:
                     await self._consume(consuming, Consumption(self._reply_queue(), 0, on_answer), exclusive=True)
                 if self._party.hears:
@@ -178,11 +183,11 @@ class Session:
             await channel.get_exchange(name, ensure=True)
         await channel.close()
 
-    async def _channel(self, connection: AbstractConnection, *, confirms: bool = True) -> LowChannel:
-        channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+    async def _channel(self, kind: str, *, confirms: bool = True) -> None:
+        channel = await self._connections[0].channel(publisher_confirms=confirms, on_return_raises=confirms)
         channel.close_callbacks.add(self._on_close)
-        self._channels.append(channel)
-        return await channel.get_underlay_channel()
+        self._channels[kind] = channel
+        self._out[kind] = await channel.get_underlay_channel()
 
     async def _consume(
         self, connection: AbstractConnection, consumption: Consumption, *, exclusive: bool = False
@@ -190,7 +195,7 @@ class Session:
         queue = consumption.queue
         channel = await connection.channel(publisher_confirms=False)
         channel.close_callbacks.add(self._on_close)
-        self._channels.append(channel)
+        self._channels[queue.name] = channel
         declared = await channel.declare_queue(
             queue.name,
             durable=queue.durable,
@@ -261,6 +266,8 @@ class Session:
         except PublishError as error:
             raise Unavailable(f"nobody takes {items[0].type}") from error
         except DeliveryError as error:
+            if kind == "events":
+                self._refused_since.setdefault((exchange, key), asyncio.get_running_loop().time())
             raise Unavailable(f"the broker refuses {items[0].type} for now", retry_after=2) from error
         except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
             raise Unavailable(f"the connection to the broker broke ({type(error).__name__})") from error
@@ -268,8 +275,31 @@ class Session:
             if _is_ours():
                 raise
             raise Unavailable("the connection to the broker broke") from None
+        else:
+            self._refused_since.pop((exchange, key), None)
         finally:
             del self._unconfirmed[number]
+
+    async def renew_refused(self) -> None:
+        """
+        Publish events over a new channel once the broker has refused those of some topic for a while.
+
+        The broker keeps what it knows of a quorum queue by channel. A channel whose first message to a queue came while
+        the queue elected a leader is refused for ever (seen with 3.10), as if the queue were full. A queue that is
+        really full refuses the new channel too. What was under way on the old one is unsettled, so comes again.
+
+        Raises:
+            Unavailable: Nobody answers, or not in time.
+        """
+        oldest = min(self._refused_since.values(), default=math.inf)
+        if asyncio.get_running_loop().time() - oldest < REFUSED_SECONDS:
+            return
+        self._refused_since.clear()
+        refused = self._channels["events"]
+        with self._in_words():
+            async with asyncio.timeout(OPEN_SECONDS):
+                await self._channel("events")
+                await refused.close()
 
     async def hint(self, item: Item) -> None:
         """
