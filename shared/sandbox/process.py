@@ -61,7 +61,7 @@ class WorkerProcess:
             await worker.stop()
             raise Unavailable("a worker process did not start") from error
         except BaseException:
-            worker.kill()
+            await worker.stop()  # not only killed: its end must be heard of before the loop is gone
             raise
         if "ready" not in greeting:
             await worker.stop()
