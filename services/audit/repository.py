@@ -5,7 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, tuple_
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +29,29 @@ from services.audit.tables import journals, leaves, nodes, tree_heads
 
 SEQUENCER_LOCK = 0x61756469
 """Advisory locks are numbers, one space per database; this one spells `audi`."""
+
+# Built once: every event there is comes by here.
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+_LAST = select(func.max(leaves.c.leaf_index))
+_KNOWN = select(leaves.c.event_id).where(leaves.c.event_id == any_(bindparam("event_ids", type_=ARRAY(Uuid))))
+_APPEND = text(
+    """
+    WITH grown AS (
+        INSERT INTO audit.nodes (level, ordinal, hash) SELECT * FROM unnest(:level, :ordinal, :hash)
+    )
+    INSERT INTO audit.leaves (leaf_index, event_id, leaf, appended_at)
+    SELECT leaf_index, event_id, leaf, :appended_at
+    FROM unnest(:leaf_index, :event_id, :leaf) AS fresh (leaf_index, event_id, leaf)
+    """
+).bindparams(
+    bindparam("leaf_index", type_=ARRAY(BigInteger)),
+    bindparam("event_id", type_=ARRAY(Uuid)),
+    bindparam("leaf", type_=ARRAY(Text)),
+    bindparam("appended_at", type_=DateTime(timezone=True)),
+    bindparam("level", type_=ARRAY(SmallInteger)),
+    bindparam("ordinal", type_=ARRAY(BigInteger)),
+    bindparam("hash", type_=ARRAY(LargeBinary)),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +78,7 @@ class Repository:
         """
         Wait until no other process appends, and keep it so until the transaction ends.
         """
-        await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SEQUENCER_LOCK})
+        await self._connection.execute(_LOCK, {"key": SEQUENCER_LOCK})
 
     async def found_journal(self, log_id: UUID, at: datetime) -> None:
         """
@@ -56,15 +94,14 @@ class Repository:
         """
         Count the leaves; numbers have no gaps, so the last one tells.
         """
-        last: int | None = (await self._connection.execute(select(func.max(leaves.c.leaf_index)))).scalar_one()
+        last: int | None = (await self._connection.execute(_LAST)).scalar_one()
         return 0 if last is None else last + 1
 
     async def find_known(self, event_ids: Collection[UUID]) -> set[UUID]:
         """
         Tell which events have a leaf already.
         """
-        statement = select(leaves.c.event_id).where(leaves.c.event_id.in_(event_ids))
-        return set((await self._connection.execute(statement)).scalars())
+        return set((await self._connection.execute(_KNOWN, {"event_ids": list(event_ids)})).scalars())
 
     async def read_hashes(self, places: Iterable[Place]) -> dict[Place, bytes]:
         wanted = list(places)
@@ -80,16 +117,18 @@ class Repository:
         """
         Write leaves and the subtrees they complete.
         """
+        grown = list(hashes)
         await self._connection.execute(
-            insert(leaves),
-            [
-                {"leaf_index": index, "event_id": leaf.event_id, "leaf": leaf.text, "appended_at": at}
-                for index, leaf in enumerate(batch, first_index)
-            ],
-        )
-        await self._connection.execute(
-            insert(nodes),
-            [{"level": place.level, "ordinal": place.ordinal, "hash": digest} for place, digest in hashes],
+            _APPEND,
+            {
+                "leaf_index": list(range(first_index, first_index + len(batch))),
+                "event_id": [leaf.event_id for leaf in batch],
+                "leaf": [leaf.text for leaf in batch],
+                "appended_at": at,
+                "level": [place.level for place, _ in grown],
+                "ordinal": [place.ordinal for place, _ in grown],
+                "hash": [digest for _, digest in grown],
+            },
         )
 
     async def find_leaf(self, *, event_id: UUID | None = None, leaf_index: int | None = None) -> tuple[int, str] | None:

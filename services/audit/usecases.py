@@ -7,6 +7,7 @@ from uuid import UUID
 from services.audit.clients import Signing
 from services.audit.domain import (
     Leaf,
+    Place,
     Span,
     consistency_spans,
     grow,
@@ -68,6 +69,8 @@ class Sequencer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._group = Group(self._write, most=MAX_BATCH)
+        self._edge: tuple[int, dict[Place, bytes]] = (0, {})
+        """Size of the journal and the subtrees along its edge, as they were last; they are good while the size is."""
 
     async def append(self, leaf: Leaf) -> None:
         """
@@ -88,11 +91,16 @@ class Sequencer:
             if not fresh:
                 return [None] * len(batch)
             size = await repository.read_size()
-            hashes = await repository.read_hashes(places(Span(0, size)))
+            known_size, hashes = self._edge
+            if known_size != size:  # another process has appended since, or nothing is known yet
+                hashes = await repository.read_hashes(places(Span(0, size)))
+            hashes = dict(hashes)
             completed = [place for n, leaf in enumerate(fresh, size) for place in grow(n, leaf.hash, hashes)]
             now = self._store.clock.now()
             await repository.append(size, fresh, [(place, hashes[place]) for place in completed], now)
             await uow.commit()
+        grown = size + len(fresh)
+        self._edge = grown, {place: hashes[place] for place in places(Span(0, grown))}
         return [None] * len(batch)
 
 
