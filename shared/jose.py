@@ -7,6 +7,7 @@ import binascii
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import rfc8785
@@ -75,7 +76,13 @@ def sign_compact(
     header: dict[str, Any] = {"alg": ALGORITHM, "typ": typ, "kid": kid}
     if x5c:
         header["x5c"] = [base64.b64encode(one.public_bytes(Encoding.DER)).decode("ascii") for one in x5c]
-    return jws.serialize_compact(header, rfc8785.dumps(dict(payload)), ECKey.import_key(key), registry=_REGISTRY)
+    return jws.serialize_compact(header, rfc8785.dumps(dict(payload)), _signing_key(key), registry=_REGISTRY)
+
+
+@lru_cache(maxsize=16)
+def _signing_key(key: ec.EllipticCurvePrivateKey) -> ECKey:
+    """Wrap a key of ours once, not for every statement."""
+    return ECKey.import_key(key)
 
 
 def verify_compact(token: str, *, typ: str, keys: Mapping[str, ec.EllipticCurvePublicKey]) -> dict[str, Any]:
