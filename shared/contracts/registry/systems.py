@@ -4,6 +4,7 @@ from pydantic import Field
 
 from shared.contracts.base import Contract, Operation
 from shared.contracts.registry.changes import SystemEntry
+from shared.contracts.registry.signatures import SystemAccess
 from shared.contracts.registry.terms import Role, Scope, SystemStatus
 
 
@@ -25,6 +26,8 @@ class AddSystem(Contract):
         roles: Roles it gets for each of them.
         scopes: Scopes of its credential.
         keys: Requests for certificates.
+        secret: One that the other side has already; None: a fresh one is made. Only for dialect `vxp`.
+        sources: Networks it may call from; empty: any. Only for dialect `vxp`.
     """
 
     token: str
@@ -35,6 +38,8 @@ class AddSystem(Contract):
     roles: tuple[Role, ...] = (Role.SENDER, Role.READER, Role.RECEIVER)
     scopes: tuple[Scope, ...] = (Scope.SEND, Scope.INBOX, Scope.ACKNOWLEDGE)
     keys: tuple[KeyRequest, ...] = ()
+    secret: str | None = Field(default=None, max_length=256)
+    sources: tuple[str, ...] = Field(default=(), max_length=50)
 
 
 class IssuedKey(Contract):
@@ -77,20 +82,28 @@ class ListSystems(Contract):
 class SystemPage(Contract):
     """
     A page of systems by id.
+
+    Attributes:
+        accesses: Of those among them that have source ranges or were seen at an address.
     """
 
     items: tuple[SystemEntry, ...]
     next_cursor: str | None = None
+    accesses: tuple[SystemAccess, ...] = ()
 
 
 class RotateCredential(Contract):
     """
     Give a system a second credential; the old ones end after the overlap.
+
+    Attributes:
+        secret: One that the other side has already; None: a fresh one is made. Only for dialect `vxp`.
     """
 
     token: str
     system_id: str
     overlap_hours: int = Field(default=24, ge=0, le=720)
+    secret: str | None = Field(default=None, max_length=256)
 
 
 class SetSystemStatus(Contract):
