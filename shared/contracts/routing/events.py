@@ -119,6 +119,9 @@ class DeliveriesChanged(Event):
 class StatusFact(Contract):
     """
     One business status.
+
+    Attributes:
+        addressee_key: Whom it is meant for; None: the document's sender.
     """
 
     status_id: UUID
@@ -126,6 +129,7 @@ class StatusFact(Contract):
     document_id: UUID
     reporter_key: UUID
     sender_key: UUID
+    addressee_key: UUID | None = None
     code: str
     happened_at: Moment
 

@@ -22,6 +22,7 @@ class SubmitDocument(Contract):
         idempotency_key: The request header `Idempotency-Key`, if there was one; scoped by system.
         addressees: Some of the packet's addressees, by the codes it names, where a dialect sends one packet in parts;
             empty: all of them.
+        sender: A dialect's word for `From`; another agency than the packet's is refused.
     """
 
     token: str
@@ -29,6 +30,7 @@ class SubmitDocument(Contract):
     packet_bytes: int
     priority: Lane | None = None
     addressees: tuple[str, ...] = ()
+    sender: str | None = Field(default=None, max_length=200)
     idempotency_key: str | None = Field(default=None, max_length=255)
 
 
