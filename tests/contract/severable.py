@@ -22,6 +22,8 @@ class SeverableWire:
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     async def __aenter__(self) -> Self:
         await self.mend()
@@ -48,7 +50,14 @@ class SeverableWire:
         for end in self._ends:
             end.transport.abort()
         self._ends.clear()
+        self._flowing.set()
         await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    def clog(self) -> None:
+        """
+        Take what is sent and pass nothing on, as a broker does that is alive and never answers.
+        """
+        self._flowing.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -58,14 +67,14 @@ class SeverableWire:
             return
         self._ends |= {writer, far_writer}
         for source, sink in ((reader, far_writer), (far_reader, writer)):
-            pump = asyncio.ensure_future(_pump(source, sink))
+            pump = asyncio.ensure_future(self._pump(source, sink))
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await source.read(65_536):
-            sink.write(data)
-            await sink.drain()
-    sink.transport.abort()
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65_536):
+                await self._flowing.wait()
+                sink.write(data)
+                await sink.drain()
+        sink.transport.abort()

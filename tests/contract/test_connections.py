@@ -1,12 +1,14 @@
 """A bus whose broker, or the way to it, goes and comes back."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
 
 from shared.errors import Unavailable
-from tests.contract.carriers import DOUBLE, Answer, Question, RabbitCarrier, SomethingHappened, an_item
+from shared.messaging.rabbitmq.session import Session
+from tests.contract.carriers import DOUBLE, TOPOLOGY, Answer, Question, RabbitCarrier, SomethingHappened, an_item
 from tests.contract.parties import LONG, Collector, double, publish_until_confirmed, until, until_answered
 from tests.contract.severable import SeverableWire
 
@@ -15,6 +17,10 @@ from tests.contract.severable import SeverableWire
 async def wire(rabbit_carrier: RabbitCarrier) -> AsyncIterator[SeverableWire]:
     async with SeverableWire(rabbit_carrier.rabbit.port) as wire:
         yield wire
+
+
+def ignore(_: object) -> None:
+    pass
 
 
 async def test_a_connection_cut_during_an_ask_fails_it_at_once_and_is_restored(
@@ -196,3 +202,21 @@ async def test_a_broker_that_goes_down_in_the_middle_loses_nothing(rabbit_carrie
     await publishing
     await until(lambda: len(collector.numbers) == published)
     await until_answered(beta)
+
+
+async def test_no_connection_is_left_for_the_collector_to_close(rabbit_carrier: RabbitCarrier) -> None:
+    await rabbit_carrier.start()
+    beta, port = TOPOLOGY.parties["beta"], rabbit_carrier.rabbit.port
+    url = rabbit_carrier.rabbit.url("beta", rabbit_carrier.vhost)
+    async with SeverableWire(port) as wire:
+        clogged = Session(url.replace(f":{port}/", f":{wire.port}/"), beta, TOPOLOGY)
+        await clogged.open(ignore, ignore)
+        wire.clog()
+        await clogged.close()
+    tasks = asyncio.all_tasks()
+    with pytest.raises(Unavailable):
+        async with Session(url.replace(f":{port}/", f":{wire.port}/"), beta, TOPOLOGY) as refused:
+            await refused.open(ignore, ignore)
+    del clogged, refused
+    gc.collect()
+    assert asyncio.all_tasks() == tasks

@@ -169,10 +169,9 @@ class Session:
         return Unavailable(f"RabbitMQ at {self.where} cannot be reached: {words}")
 
     async def _connect(self, way: str) -> AbstractConnection:
-        connection = await aio_pika.connect(
-            self._url, client_properties={"connection_name": f"{self._party.name} {way}"}
-        )
-        self._connections.append(connection)
+        connection = aio_pika.Connection(self._url, client_properties={"connection_name": f"{self._party.name} {way}"})
+        self._connections.append(connection)  # one that never comes about is closed like the others
+        await connection.connect()
         connection.close_callbacks.add(self._on_close)
         return connection
 
@@ -360,6 +359,10 @@ class Session:
             with contextlib.suppress(Exception):  # a broken connection has nothing to say about its end
                 async with asyncio.timeout(2):
                     await connection.close()
+            if not connection.is_closed:
+                # What was cut short only has to be called closed, or the library tries again when it is collected:
+                # on whatever loop there is by then.
+                await connection.close()
 
     def _on_close(self, sender: AbstractConnection | AbstractChannel | Any, error: BaseException | None) -> None:
         if not self._closing and not (isinstance(sender, AbstractChannel) and error is None):
