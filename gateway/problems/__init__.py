@@ -11,13 +11,15 @@ from gateway.problems.access import ACCESS
 from gateway.problems.findings import FINDINGS, FindingKind
 from gateway.problems.http import HTTP
 from gateway.problems.kinds import ProblemKind, Text
+from gateway.problems.national import NATIONAL
 from gateway.problems.proxy import PROXY
 from gateway.problems.receiving import RECEIVING
 from gateway.problems.registry import REGISTRY
 from gateway.problems.sending import SENDING
+from gateway.problems.vxp import VXP
 
 PROBLEMS: Mapping[str, ProblemKind] = {
-    kind.code: kind for kind in (*ACCESS, *HTTP, *SENDING, *RECEIVING, *REGISTRY, *PROXY)
+    kind.code: kind for kind in (*ACCESS, *HTTP, *SENDING, *RECEIVING, *REGISTRY, *NATIONAL, *PROXY, *VXP)
 }
 
 __all__ = ["FINDINGS", "PROBLEMS", "FindingKind", "ProblemKind", "Text"]

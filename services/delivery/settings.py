@@ -3,9 +3,9 @@
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
@@ -58,3 +58,49 @@ class Settings(BaseSettings):
     disable_after: timedelta = Field(
         default=timedelta(days=5), description="An endpoint that has only failed for this long is switched off."
     )
+    national_axis_url: str | None = Field(
+        default=None,
+        description="Base URL of a national axis this node is attached to, a path prefix included, such as "
+        "https://trucvanban.example/XrdAdapter/adapter. None: it is attached to none.",
+    )
+    national_axis_name: str = Field(
+        default="national",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="What is known of the national axis is kept under this name, so that its URL may change. "
+        "Another axis needs another name.",
+    )
+    national_axis_system_id: str = Field(
+        default="", pattern=r"^[!-~]*$", description="Code of this node's system, as the national axis assigned it."
+    )
+    national_axis_secret_file: Path | None = Field(
+        default=None,
+        description="File that holds the secret of the system and nothing else; readable by delivery only.",
+    )
+    national_axis_ca_file: Path | None = Field(
+        default=None, description="PEM file of further authorities that the national axis' certificate may come from."
+    )
+    national_axis_plain_http: bool = Field(
+        default=False,
+        description="Reach the national axis without TLS. Signed headers can be replayed by whoever sees them, so only "
+        "where a tunnel protects the line.",
+    )
+    national_axis_timeout_seconds: float = Field(
+        default=60.0, gt=0, le=600, description="Deadline of a call to the national axis that carries no package."
+    )
+    national_axis_transfer_seconds: float = Field(
+        default=1800.0, gt=0, le=86_400, description="Deadline of a call that carries a package or the list of units."
+    )
+    national_axis_max_packet_bytes: int = Field(
+        default=1024 * 1024 * 1024, gt=0, description="A package of the national axis that is larger is not taken."
+    )
+
+    @model_validator(mode="after")
+    def _national_axis_is_complete(self) -> Self:
+        if self.national_axis_url is None:
+            return self
+        if not self.national_axis_system_id or self.national_axis_secret_file is None:
+            raise ValueError("with national_axis_url go national_axis_system_id and national_axis_secret_file")
+        schemes = ("https://", "http://") if self.national_axis_plain_http else ("https://",)
+        if not self.national_axis_url.startswith(schemes):
+            raise ValueError(f"national_axis_url must begin with {' or '.join(schemes)}")
+        return self

@@ -9,7 +9,7 @@ from socket import SOCK_STREAM, gaierror
 
 import httpx
 
-from services.delivery.domain import Answer
+from services.delivery.domain.notifications import Answer
 from services.delivery.settings import Network, Settings, read_networks
 
 MAX_ANSWER_BYTES = 65_536

@@ -1,6 +1,6 @@
 """What delivery tells Prometheus: notifications that wait, and addresses that do not take them."""
 
-from services.delivery.repository import Repository
+from services.delivery.repository.notifications import Repository
 from shared.outbox import MessagingFigures, Store
 from shared.telemetry.figures import Figures
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from services.delivery.domain import GIVE_UP_AFTER, Notification, State
-from services.delivery.repository import PACK, Repository
+from services.delivery.domain.notifications import GIVE_UP_AFTER, Notification, State
+from services.delivery.repository.notifications import PACK, Repository
 from shared.contracts.delivery import NotificationFact, NotificationsEnded
 from shared.outbox import Store
 

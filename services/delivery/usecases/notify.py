@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from services.delivery.clients.listeners import Listeners, Webhooks
-from services.delivery.domain import HANDSHAKE, Notification, State, write_event
-from services.delivery.repository import Repository
+from services.delivery.domain.notifications import HANDSHAKE, Notification, State, write_event
+from services.delivery.repository.notifications import Repository
 from services.delivery.usecases.finish import end_all
 from shared.contracts.base import Lane
 from shared.contracts.registry import WebhooksChanged
@@ -86,12 +86,13 @@ class Notifier:
 
     async def on_statuses_reported(self, event: StatusesReported, item: Item) -> None:
         """
-        Tell senders that addressees reported.
+        Tell senders that addressees reported, and addressees that a sender asks its document back.
         """
-        listeners = await self._listeners.of(fact.sender_key for fact in event.items)
+        concerned = [(fact.addressee_key or fact.sender_key, fact) for fact in event.items]
+        listeners = await self._listeners.of(key for key, _ in concerned)
         news = [
             News(
-                agency_key=fact.sender_key,
+                agency_key=key,
                 type="status.reported",
                 subject=str(fact.status_id),
                 lane=item.lane,
@@ -100,12 +101,12 @@ class Notifier:
                     "status_id": str(fact.status_id),
                     "delivery_id": str(fact.delivery_id),
                     "document_id": str(fact.document_id),
-                    "agency_key": str(fact.sender_key),
+                    "agency_key": str(key),
                     "code": fact.code,
                 },
             )
-            for fact in event.items
-            if listeners[fact.sender_key]
+            for key, fact in concerned
+            if listeners[key]
         ]
         await self._notify("statuses", news, listeners, item)
 

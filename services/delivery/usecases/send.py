@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.delivery.clients.outside import Outside
 from services.delivery.clients.registry import Registry
-from services.delivery.domain import (
+from services.delivery.domain.notifications import (
     Health,
     Notification,
     State,
@@ -20,7 +20,7 @@ from services.delivery.domain import (
     read_pause,
     sign,
 )
-from services.delivery.repository import Attempted, Claim, Repository
+from services.delivery.repository.notifications import Attempted, Claim, Repository
 from services.delivery.usecases.finish import end_all, ended_event
 from shared.contracts.base import Lane
 from shared.contracts.registry import Endpoint, WebhookState

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from services.delivery.clients.outside import Outside
 from services.delivery.clients.registry import Registry
-from services.delivery.domain import TEST, Notification, Verdict, judge, sign, write_event
+from services.delivery.domain.notifications import TEST, Notification, Verdict, judge, sign, write_event
 from services.delivery.errors import NotFound, WebhookNotActive
 from shared.contracts.base import Lane
 from shared.contracts.delivery import WebhookTried

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.delivery.domain import GIVE_UP_AFTER, LONGEST_REST, SCHEDULE
+from services.delivery.domain.notifications import GIVE_UP_AFTER, LONGEST_REST, SCHEDULE
 from services.delivery.usecases.finish import KEEP_ENDED, sweep
 from services.delivery.usecases.send import LEASE
 from shared.contracts.registry import WebhookState

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.delivery.domain import SCHEDULE
+from services.delivery.domain.notifications import SCHEDULE
 from services.delivery.usecases.send import LEASE
 from shared.contracts.registry import WebhookState
 from shared.faults import SimulatedCrash

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from services.delivery.domain import (
+from services.delivery.domain.notifications import (
     BREAKER_THRESHOLD,
     HANDSHAKE,
     LONGEST_REST,

@@ -1,4 +1,4 @@
-"""Every SQL statement of delivery."""
+"""SQL of notifications and of the health of their endpoints."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.delivery.domain import Health, Notification, State
+from services.delivery.domain.notifications import Health, Notification, State
 from services.delivery.tables import endpoints, notifications
 from shared.contracts.base import Lane
 
