@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
 from deploy.embedded.errors import NodeError
+from shared.durable import sync_folder
 
 TAR: Final = ".tar"
 CHUNK_BYTES: Final = 1 << 20
@@ -142,9 +143,9 @@ class _FolderWriter:
 
     def finish(self) -> None:
         for folder, _, _ in os.walk(self._root):
-            _sync(Path(folder))
+            sync_folder(Path(folder))
         self._root.replace(self._target)
-        _sync(self._target.parent)
+        sync_folder(self._target.parent)
 
     def close(self) -> None:
         pass  # nothing stays open between two members
@@ -186,7 +187,7 @@ class _TarWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._place.replace(self._target)
-        _sync(self._target.parent)
+        sync_folder(self._target.parent)
 
     def close(self) -> None:
         # On a full disk the rest of an unfinished archive cannot be written, and is not wanted.
@@ -224,11 +225,3 @@ def read_backup(source: Path) -> Iterator[tuple[str, BinaryIO]]:
             f"Không đọc được bản sao lưu {source}: {said}. / The backup {source} cannot be read.",
             remedy="Chỉ đúng tệp hoặc thư mục; nếu tệp hỏng, dùng bản khác. / Name the right one, or take another.",
         ) from error
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

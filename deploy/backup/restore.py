@@ -1,7 +1,6 @@
 """The way back: into an empty folder or an empty database, after everything was verified."""
 
 import asyncio
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from deploy.embedded.postgres.seat import lock_folder
 from shared.blobs import FolderBlobStore
 from shared.clock import SystemClock
 from shared.database import Database, upgrade
+from shared.durable import replace_private
 
 _MAX_PACKET_BYTES: Final = 1 << 50
 _SAY_EVERY: Final = 1_000
@@ -102,13 +102,13 @@ async def restore_embedded(
     home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     home.keys.mkdir(mode=0o700, exist_ok=True)
     for name, secret in known.items():
-        _write_private(home.secret_file(name), secret + b"\n")
+        replace_private(home.secret_file(name), secret + b"\n")
     async with PrivatePostgres(home.postgres) as postgres:
         await postgres.create_roles_and_schemas(backup.manifest.schemas)
         databases = {service: make_url(postgres.dsn(service)) for service in backup.manifest.schemas}
         small = await _restore(backup, databases, home.blobs, notice)
-    _write_private(home.key_file, small["keys/keystore.json"])
-    _write_private(home.config_file, small["node.json"])
+    replace_private(home.key_file, small["keys/keystore.json"])
+    replace_private(home.config_file, small["node.json"])
     return backup.manifest, aside
 
 
@@ -151,7 +151,7 @@ async def restore_distributed(source: Path, site: Site, *, force: bool, notice: 
     if site.key_file.exists():
         site.key_file.replace(site.key_file.with_name(f"{site.key_file.name}.{_stamp()}"))
     site.key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_private(site.key_file, small["keys/keystore.json"])
+    replace_private(site.key_file, small["keys/keystore.json"])
     return manifest
 
 
@@ -318,17 +318,6 @@ async def _empty(service: str, url: URL) -> None:
         await connection.execute(_EMPTY_SCHEMA.format(schema=service))
     finally:
         await connection.close()
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
 
 
 def _stamp() -> str:

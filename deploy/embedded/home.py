@@ -1,6 +1,5 @@
 """The node's folder: what `axis init` makes and everything else finds."""
 
-import os
 import secrets
 import socket
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from deploy.embedded.errors import NodeError
+from shared.durable import replace_private
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8080
@@ -197,7 +197,7 @@ def init_home(
         place.keys.mkdir(mode=0o700, exist_ok=True)
         for name in _SECRETS:
             if not place.secret_file(name).exists():
-                _write_secret(place.secret_file(name))
+                replace_private(place.secret_file(name), f"{secrets.token_urlsafe(32)}\n".encode())
         port = port or free_port(host)
         config = NodeConfig(
             node_id=node_id,
@@ -230,14 +230,3 @@ def free_port(host: str) -> int:
         probe.bind((host, 0))
         number: int = probe.getsockname()[1]
         return number
-
-
-def _write_secret(path: Path) -> None:
-    unfinished = path.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)

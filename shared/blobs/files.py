@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from shared.blobs.errors import StorageLow
+from shared.durable import sync_folder
 from shared.errors import Unavailable
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -30,17 +31,6 @@ def storage_errors() -> Iterator[None]:
         if error.errno in _FULL:
             raise StorageLow("The disk that holds the packets is full.", retry_after=60) from error
         raise Unavailable(f"The packets' storage cannot be used: {error.strerror}.") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """
-    Make the names in a folder durable.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def make_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from shared.blobs.errors import BlobMissing, PacketTooLarge
 from shared.blobs.port import BlobStat, StoredBlob
 from shared.blobs.threads import OneAtATime, in_thread
 from shared.clock import Clock
+from shared.durable import sync_folder
 from shared.faults import NO_FAULTS, Faults
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -146,7 +147,7 @@ class FolderBlobStore:
             os.fsync(descriptor)
             source.replace(place)
         # Also for a blob that was there: its writer may have been stopped just before this step.
-        files.sync_folder(place.parent)
+        sync_folder(place.parent)
 
     def _trashed(self, sha256: str) -> Path:
         return self._root / _TRASH / sha256
@@ -180,7 +181,7 @@ class FolderBlobStore:
         if not files.move(trashed, place):
             return files.look_up(place) is not None  # another was faster
         files.touch(place, self._clock.now())
-        files.sync_folder(place.parent)
+        sync_folder(place.parent)
         return True
 
 

@@ -4,7 +4,6 @@ The credential file: everything a system needs to connect, readable by its owner
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import Final, Self
 
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_serializer
 
 from shared.client.errors import CredentialInvalid
+from shared.durable import replace_private
 
 ENVIRONMENT: Final = "AXIS_CREDENTIAL"
 """Environment variable that names the file."""
@@ -165,16 +165,6 @@ def write_private(path: Path, text: str) -> None:
         CredentialInvalid: The folder does not exist or cannot be written to.
     """
     try:
-        # mkstemp makes the file 0600 from its first moment on.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_private(path, text.encode())
     except OSError as refused:
         raise CredentialInvalid(f"{path} cannot be written: {refused}") from refused

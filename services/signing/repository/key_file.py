@@ -6,12 +6,13 @@ process' memory has them all, which is why production wants a hardware module.
 """
 
 import base64
+import contextlib
 import json
 import os
 import secrets
 import stat
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from services.signing.domain.authority import Issuer, certify_node, make_root
 from services.signing.domain.keys import MAX_ACTIVE, NodeKey, Role
 from services.signing.errors import DevelopmentModeWarning, KeyStoreUnusable
+from shared.durable import create_private, replace_private
 
 _SCRYPT_N: Final = 2**15
 """With r = 8: 32 MiB and a tenth of a second for one guess (RFC 7914; the interactive setting of its author)."""
@@ -207,45 +209,22 @@ def _is_handed_to_us(status: os.stat_result, *, account: int) -> bool:
 
 
 def _write_new(path: Path, content: bytes) -> None:
-    temporary = _write_beside(path, content)
-    try:
-        # A link, unlike a renaming, never takes the place of keys that somebody made meanwhile.
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        pass
-    except OSError as refused:
-        raise KeyStoreUnusable(f"{path} cannot be written: {refused.strerror}") from refused
-    finally:
-        temporary.unlink()
-    _sync_folder(path)
+    with _said_in_words(path), contextlib.suppress(FileExistsError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        create_private(path, content)  # keys that somebody made meanwhile stay
 
 
 def _replace(path: Path, content: bytes) -> None:
-    _write_beside(path, content).replace(path)
-    _sync_folder(path)
+    with _said_in_words(path):
+        replace_private(path, content)
 
 
-def _write_beside(path: Path, content: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+@contextlib.contextmanager
+def _said_in_words(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield
     except OSError as refused:
-        temporary.unlink(missing_ok=True)
         raise KeyStoreUnusable(f"{path} cannot be written: {refused.strerror}") from refused
-    return temporary
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _text(octets: bytes) -> str:
