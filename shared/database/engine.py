@@ -119,7 +119,9 @@ class Database:
             DatabaseBusy: No connection could be had, or it broke.
         """
         async with self._connect(self._reader) as connection:
-            result = await connection.execute(statement, values)
+            await self.faults.at("commit", self.service)
+            with span(f"commit {self.service}"):
+                result = await connection.execute(statement, values)
             rows = result.all() if result.returns_rows else []
             await self.faults.at("committed", self.service)
         return rows

@@ -1,5 +1,6 @@
 """Transactional messaging: what is published is written with the fact; what is consumed is consumed once."""
 
+from shared.outbox.at_once import WorkAtOnce
 from shared.outbox.consumer import Consumer
 from shared.outbox.dead import answer_dead_messages
 from shared.outbox.figures import MessagingFigures
@@ -14,6 +15,7 @@ __all__ = [
     "Relay",
     "Store",
     "UnitOfWork",
+    "WorkAtOnce",
     "answer_dead_messages",
     "messaging_ddl",
     "messaging_tables",

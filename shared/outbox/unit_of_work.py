@@ -115,7 +115,7 @@ class UnitOfWork:
         """
         now = self._store.clock.now()
         rows = [{"consumer": consumer, "message_id": one, "consumed_at": now} for one in sorted(set(message_ids))]
-        return set((await self.connection.execute(self._store.taking, as_rows(rows))).scalars())
+        return set((await self.connection.execute(self._store.taking.alone, as_rows(rows))).scalars())
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """
@@ -130,7 +130,7 @@ class UnitOfWork:
         if self.outbox.rows:
             for row in self.outbox.rows:
                 self._store.set_due(row)
-            await self.connection.execute(self._store.adding, as_rows(self.outbox.rows))
+            await self.connection.execute(self._store.adding.alone, as_rows(self.outbox.rows))
             self.transaction.after_commit(lambda: self._store.hand_over(self.outbox.rows))
         await self.transaction.commit()
 

@@ -13,7 +13,7 @@ from services.routing.repository import AnyRow
 from services.routing.repository.chunks import Chunk
 from services.routing.tables import acknowledgements, deliveries, delivery_steps, documents, evidence
 from shared.contracts.routing import DeliveryState
-from shared.database import as_rows, inserting
+from shared.database import Change, as_rows, inserting
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,21 @@ class Acknowledgement:
     evidence: str
 
 
+@dataclass(frozen=True)
+class Found:
+    """
+    A delivery with what its document says.
+    """
+
+    delivery: Delivery
+    sender_code: str
+    sender_document_id: str
+    packet_sha256: str
+    packet_bytes: int
+
+
 _COLUMNS = [deliveries.c[name] for name in Delivery.__dataclass_fields__]
+_STATE = list(Delivery.__dataclass_fields__).index("state")
 
 _OPEN = text("""
 INSERT INTO routing.deliveries
@@ -105,13 +119,24 @@ UPDATE routing.deliveries SET
     available_at = CASE WHEN :available THEN CAST(:at AS timestamptz) ELSE available_at END
 WHERE id = ANY(CAST(:ids AS uuid[]))
 """)
-_ADD_STEPS = inserting(
+MOVE_AT_ONCE = Change(
+    columns="id uuid, from_state text, from_series integer, state text, series integer, at timestamptz, "
+    "reason_code text, reason text, requeue_possible boolean, held text, available boolean",
+    table=deliveries.fullname,
+    same="t.id = r.id AND t.state = r.from_state AND t.series = r.from_series",
+    values="state = r.state, series = r.series, changed_at = r.at, reason_code = r.reason_code, reason = r.reason, "
+    "requeue_possible = r.requeue_possible, held = r.held, "
+    "available_at = CASE WHEN r.available THEN r.at ELSE t.available_at END",
+)
+"""A step of deliveries that are still as they were read."""
+
+ADD_STEPS = inserting(
     delivery_steps,
     *("id", "delivery_id", "document_id", "from_state", "to_state", "series", "held", "reason_code", "by"),
     *("evidence_id", "at"),
 )
-_ADD_EVIDENCE = inserting(evidence, "id", "delivery_id", "document_id", "series", "state", "statement", "made_at")
-_ADD_ACKNOWLEDGEMENTS = inserting(
+ADD_EVIDENCE = inserting(evidence, "id", "delivery_id", "document_id", "series", "state", "statement", "made_at")
+ADD_ACKNOWLEDGEMENTS = inserting(
     acknowledgements,
     *("id", "delivery_id", "document_id", "series", "result", "reason", "system_id", "credential_id"),
     *("evidence_id", "acknowledged_at"),
@@ -129,6 +154,12 @@ _ACKNOWLEDGEMENTS = select(
 _ACKNOWLEDGED = _ACKNOWLEDGEMENTS.where(acknowledgements.c.delivery_id == any_(bindparam("ids", type_=ARRAY(Uuid))))
 _READ = select(*_COLUMNS).where(deliveries.c.id == any_(bindparam("ids", type_=ARRAY(Uuid)))).order_by(deliveries.c.id)
 _LOCK = _READ.with_for_update()
+_FACT_COLUMNS = [documents.c[name] for name in Found.__dataclass_fields__ if name != "delivery"]
+_FIND = (
+    select(*_COLUMNS, *_FACT_COLUMNS)
+    .join(documents, documents.c.id == deliveries.c.document_id)
+    .where(deliveries.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+)
 
 _HELD_MAILBOXES = text("""
 WITH RECURSIVE held AS (
@@ -145,8 +176,9 @@ SELECT mailbox_key FROM held WHERE mailbox_key IS NOT NULL
 
 
 def _delivery(row: AnyRow) -> Delivery:
-    mapping = row._mapping  # noqa: SLF001 - SQLAlchemy's public name
-    return Delivery(**{**mapping, "state": DeliveryState(mapping["state"])})
+    values: list[Any] = list(row[: len(_COLUMNS)])
+    values[_STATE] = DeliveryState(values[_STATE])
+    return Delivery(*values)
 
 
 async def open_deliveries(connection: AsyncConnection, openings: Sequence[Opening], now: datetime) -> set[UUID]:
@@ -174,6 +206,14 @@ async def read_deliveries(
     """
     rows = await connection.execute(_LOCK if lock else _READ, {"ids": list(ids)})
     return {row.id: _delivery(row) for row in rows}
+
+
+async def find_deliveries(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, Found]:
+    """
+    Read deliveries and what their documents say, by id.
+    """
+    rows = await connection.execute(_FIND, {"ids": list(ids)})
+    return {row.id: Found(_delivery(row), *row[len(_COLUMNS) :]) for row in rows}
 
 
 async def lock_queued(
@@ -234,7 +274,7 @@ async def add_steps(connection: AsyncConnection, rows: Sequence[dict[str, Any]])
     Append to the history.
     """
     if rows:
-        await connection.execute(_ADD_STEPS, as_rows(rows))
+        await connection.execute(ADD_STEPS.alone, as_rows(rows))
 
 
 async def add_evidence(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
@@ -242,7 +282,7 @@ async def add_evidence(connection: AsyncConnection, rows: Sequence[dict[str, Any
     Store the evidence of steps.
     """
     if rows:
-        await connection.execute(_ADD_EVIDENCE, as_rows(rows))
+        await connection.execute(ADD_EVIDENCE.alone, as_rows(rows))
 
 
 async def facts_for_evidence(connection: AsyncConnection, document_ids: Collection[UUID]) -> dict[UUID, AnyRow]:
@@ -275,7 +315,7 @@ async def add_acknowledgements(connection: AsyncConnection, rows: Sequence[dict[
     """
     Store acknowledgements, each the one of its series.
     """
-    await connection.execute(_ADD_ACKNOWLEDGEMENTS, as_rows(rows))
+    await connection.execute(ADD_ACKNOWLEDGEMENTS.alone, as_rows(rows))
 
 
 async def list_failed(

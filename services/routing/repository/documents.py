@@ -140,14 +140,14 @@ async def add_documents(connection: AsyncConnection, rows: Sequence[dict[str, An
     """
     # In one order everywhere, so that two transactions with the same documents wait and do not lock each other out.
     ordered = sorted(rows, key=lambda row: (row["sender_key"], row["sender_document_id"]))
-    return set((await connection.execute(_ADD_DOCUMENTS, as_rows(ordered))).scalars())
+    return set((await connection.execute(_ADD_DOCUMENTS.alone, as_rows(ordered))).scalars())
 
 
 async def add_dispatches(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[UUID]:
     """
     Write dispatches; the ids of those whose set of addressees was not dispatched before.
     """
-    return set((await connection.execute(_ADD_DISPATCHES, as_rows(rows))).scalars())
+    return set((await connection.execute(_ADD_DISPATCHES.alone, as_rows(rows))).scalars())
 
 
 async def add_chunks(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
@@ -155,7 +155,7 @@ async def add_chunks(connection: AsyncConnection, rows: Sequence[dict[str, Any]]
     Put chunks into the backlog.
     """
     if rows:
-        await connection.execute(_ADD_CHUNKS, as_rows(rows))
+        await connection.execute(_ADD_CHUNKS.alone, as_rows(rows))
 
 
 async def addressees_so_far(connection: AsyncConnection, document_id: UUID) -> set[UUID]:

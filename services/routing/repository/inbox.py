@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, TextClause, Uuid, any_, bindparam, select, text
+from sqlalchemy import ARRAY, TextClause, Uuid, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.routing.repository import AnyRow
@@ -61,18 +61,6 @@ _FOR_ADDRESSEE = (
     .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
     .where(deliveries.c.id == bindparam("its_id"))
 )
-_PACKETS = (
-    select(
-        deliveries.c.id.label("delivery_id"),
-        deliveries.c.mailbox_key,
-        deliveries.c.state,
-        deliveries.c.available_at,
-        documents.c.packet_sha256,
-        documents.c.packet_bytes,
-    )
-    .join(documents, documents.c.id == deliveries.c.document_id)
-    .where(deliveries.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
-)
 
 
 @cache
@@ -110,14 +98,6 @@ async def list_inbox(
         values["rank"], values["accepted_at"], values["id"] = -after[0], after[1], after[2]
     values |= {"keys": list(mailbox_keys), "limit": limit}
     return (await connection.execute(_list_statement(filters), values)).all()
-
-
-async def read_packets(connection: AsyncConnection, delivery_ids: Sequence[UUID]) -> dict[UUID, AnyRow]:
-    """
-    What fetching needs to know of deliveries: where they stand, and which packet it is.
-    """
-    rows = await connection.execute(_PACKETS, {"ids": list(delivery_ids)})
-    return {row.delivery_id: row for row in rows}
 
 
 async def read_for_addressee(connection: AsyncConnection, delivery_id: UUID) -> AnyRow | None:

@@ -1,8 +1,9 @@
 """Idempotency keys: what each was used for, and where the answer is."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -55,17 +56,22 @@ async def add_keys(connection: AsyncConnection, rows: Sequence[NewKey]) -> bool:
     """
     if not rows:
         return True
-    # In one order everywhere, so that two transactions that note the same keys wait and do not lock each other out.
-    ordered = sorted(rows, key=lambda row: (row.system_id, row.key))
-    added = (await connection.execute(_ADD, as_rows([asdict(row) for row in ordered]))).scalars().all()
+    added = (await connection.execute(ADD_KEYS.alone, as_rows(key_rows(rows)))).scalars().all()
     return len(added) == len(rows)
+
+
+def key_rows(rows: Sequence[NewKey]) -> list[dict[str, Any]]:
+    """
+    Rows in one order everywhere, so that two transactions that note the same keys wait and do not lock each other out.
+    """
+    return [vars(row) for row in sorted(rows, key=lambda row: (row.system_id, row.key))]
 
 
 _FIND = text("""
 SELECT system_id, key, operation, request_sha256, result_id FROM routing.idempotency_keys
 JOIN unnest(CAST(:systems AS text[]), CAST(:keys AS text[])) AS asked (system_id, key) USING (system_id, key)
 """)
-_ADD = inserting(
+ADD_KEYS = inserting(
     idempotency_keys,
     *("system_id", "key", "operation", "request_sha256", "result_id", "made_at"),
     more="ON CONFLICT DO NOTHING RETURNING key",

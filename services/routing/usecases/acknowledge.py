@@ -13,13 +13,21 @@ from services.routing.errors import AgencyNotYours
 from services.routing.repository import AnyRow
 from services.routing.repository import deliveries as repository
 from services.routing.repository.deliveries import Acknowledgement, Delivery
-from services.routing.repository.keys import add_keys
+from services.routing.repository.keys import ADD_KEYS, NewKey, add_keys, key_rows
 from services.routing.usecases.access import authorize, not_found
 from services.routing.usecases.context import Context
+from services.routing.usecases.found import find_delivery
 from services.routing.usecases.keys import RequestKey
-from services.routing.usecases.steps import SignedEvidence, Step, StepDetails, make_evidence, take_steps
+from services.routing.usecases.steps import (
+    SignedEvidence,
+    Step,
+    StepDetails,
+    make_evidence,
+    steps_at_once,
+    take_steps,
+)
 from shared.contracts.registry import Role
-from shared.contracts.routing import Acknowledge, Acknowledged
+from shared.contracts.routing import Acknowledge, Acknowledged, DeliveryState
 from shared.errors import Rejected, Unavailable
 from shared.groups import EachAlone
 from shared.telemetry import correlation_id
@@ -95,6 +103,10 @@ async def acknowledge(context: Context, request: Acknowledge) -> Acknowledged:
     """
     mandate = await authorize(context, request.token, "acknowledge")
     result = Result(request.result)
+    # 0. Nearly always this is the first word about a fetched delivery: then one look and one statement will do.
+    answer = await _acknowledge_at_once(context, mandate, request, result)
+    if answer is not None:
+        return answer
     # 1. Look without a lock, to refuse or repeat cheaply and to know what is to be signed.
     known = await context.group(_look_up).do(request.delivery_id)
     delivery = check_receiver(mandate, known.delivery)
@@ -111,6 +123,49 @@ async def acknowledge(context: Context, request: Acknowledge) -> Acknowledged:
     said = _Said(request, mandate, delivery, details, evidence[delivery.id])
     # 3. Look again under a lock: somebody may have been faster, and then the first result stands.
     return await context.group(_record).do(said)
+
+
+async def _acknowledge_at_once(
+    context: Context, mandate: Mandate, request: Acknowledge, result: Result
+) -> Acknowledged | None:
+    """Record a result unless something speaks against it; None when that is to be looked into."""
+    found = await find_delivery(context, request.delivery_id)
+    delivery = check_receiver(mandate, None if found is None else found.delivery)
+    if found is None or delivery.state is not DeliveryState.FETCHED:
+        return None
+    details = _details(context, mandate, request, result)
+    codes = {delivery.addressee_key: mandate.register.code_of(delivery.addressee_key)}
+    evidence = await make_evidence(
+        context,
+        [delivery],
+        RESULT_STATES[result],
+        details,
+        register_codes=codes,
+        facts={delivery.document_id: found},
+    )
+    said = _Said(request, mandate, delivery, details, evidence[delivery.id])
+    return _first_answer(said) if await context.group(_record_at_once).do(said) else None
+
+
+async def _record_at_once(context: Context, group: Sequence[_Said]) -> list[bool | Exception]:
+    """
+    Write results in one statement. A delivery that was stepped meanwhile, a second result in the group or a key that
+    was used before keeps all of it from happening.
+    """
+    work = steps_at_once(context, [said.step(said.delivery) for said in group])
+    rows, keys = _rows(context, group)
+    work.add(repository.ADD_ACKNOWLEDGEMENTS, rows)
+    work.add(ADD_KEYS, key_rows(keys))
+    return [await work.commit()] * len(group)
+
+
+def _rows(context: Context, group: Sequence[_Said]) -> tuple[list[dict[str, Any]], list[NewKey]]:
+    # Made after those of the steps: a journey shows what has one moment in the order of ids.
+    rows = [{"id": context.new_id(), **said.row()} for said in group]
+    keys = [
+        _key(said.mandate, said.request).new(row["id"], said.details.at) for said, row in zip(group, rows, strict=True)
+    ]
+    return rows, [key for key in keys if key is not None]
 
 
 async def _look_up(context: Context, delivery_ids: Sequence[UUID]) -> list[_Known | Exception]:
@@ -157,13 +212,8 @@ async def _record(context: Context, group: Sequence[_Said]) -> list[Acknowledged
                 answers.append(_first_answer(said))
         if fresh:
             await take_steps(context, uow, steps)
-            # Made after those of the steps: a journey shows what has one moment in the order of ids.
-            rows = [{"id": context.new_id(), **said.row()} for said in fresh]
-            keys = [
-                _key(said.mandate, said.request).new(row["id"], said.details.at)
-                for said, row in zip(fresh, rows, strict=True)
-            ]
-            if not await add_keys(uow.connection, [key for key in keys if key is not None]):
+            rows, keys = _rows(context, fresh)
+            if not await add_keys(uow.connection, keys):
                 raise EachAlone("a copy of this request is being answered at this moment")
             await repository.add_acknowledgements(uow.connection, rows)
             await uow.commit()

@@ -18,7 +18,7 @@ from shared.contracts.routing import MailboxChanged
 from shared.groups import Group
 from shared.identifiers import IdSource
 from shared.messaging import Bus
-from shared.outbox import Store, UnitOfWork
+from shared.outbox import Store, UnitOfWork, WorkAtOnce
 from shared.tokens import TokenVerifier
 
 ItemT = TypeVar("ItemT")
@@ -73,7 +73,7 @@ class Context:
             self._groups[work, apart] = Group(partial(work, self), most=most)
         return self._groups[work, apart]
 
-    def hint_after_commit(self, uow: UnitOfWork, agency_keys: set[UUID]) -> None:
+    def hint_after_commit(self, uow: UnitOfWork | WorkAtOnce, agency_keys: set[UUID]) -> None:
         """
         Tell whoever waits that something changed for these agencies, once it is durable.
         """

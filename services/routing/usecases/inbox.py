@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from services.routing.domain.deliveries import OPENABLE, illegal_step
@@ -12,9 +13,11 @@ from services.routing.repository import AnyRow
 from services.routing.repository import deliveries as deliveries_repository
 from services.routing.repository import inbox as repository
 from services.routing.repository.cursors import read_cursor, write_cursor
+from services.routing.repository.deliveries import Delivery, Found
 from services.routing.usecases.access import authorize, choose_agency, not_found
 from services.routing.usecases.context import Context
-from services.routing.usecases.steps import Step, StepDetails, take_steps
+from services.routing.usecases.found import find_delivery
+from services.routing.usecases.steps import Step, StepDetails, steps_at_once, take_steps
 from shared.contracts.base import Lane
 from shared.contracts.routing import (
     AttachmentView,
@@ -33,6 +36,8 @@ from shared.errors import FieldError
 from shared.telemetry import correlation_id
 
 PACKET_TYPE = "application/edxml+xml"
+
+RowT = TypeVar("RowT", Delivery, AnyRow)
 
 
 async def list_inbox(context: Context, request: ListInbox) -> InboxPage:
@@ -118,10 +123,15 @@ async def open_packet(context: Context, request: ChooseDelivery) -> OpenBlob:
         IllegalStep: It was given up or recalled.
     """
     mandate = await authorize(context, request.token, "inbox")
-    row = await _find_packet(context, mandate, request.delivery_id)
-    await context.packets.keep(row.packet_sha256)
-    await _note_fetched(context, mandate, request.delivery_id)
-    return _packet(row)
+    found = await _find_packet(context, mandate, request.delivery_id)
+    await context.packets.keep(found.packet_sha256)
+    delivery = found.delivery
+    if delivery.state is DeliveryState.AVAILABLE:
+        details = StepDetails(at=context.clock.now(), by=mandate.system.id)
+        step = Step(delivery, DeliveryState.FETCHED, Cause.FETCHED, details)
+        if not await context.group(_note_at_once).do(step):
+            await _note_fetched(context, mandate, delivery.id)
+    return _packet(found)
 
 
 async def describe_attachment(context: Context, request: OpenAttachment) -> OpenBlob:
@@ -164,24 +174,21 @@ async def _find_openable(context: Context, mandate: Mandate, delivery_id: UUID) 
     return _check_openable(await _find(context, mandate, delivery_id))
 
 
-async def _find_packet(context: Context, mandate: Mandate, delivery_id: UUID) -> AnyRow:
-    return _check_openable(_check_reader(mandate, await context.group(_read_packets).do(delivery_id)))
+async def _find_packet(context: Context, mandate: Mandate, delivery_id: UUID) -> Found:
+    found = await find_delivery(context, delivery_id)
+    _check_openable(_check_reader(mandate, None if found is None else found.delivery))
+    assert found is not None
+    return found
 
 
-async def _read_packets(context: Context, delivery_ids: Sequence[UUID]) -> list[AnyRow | Exception | None]:
-    async with context.store.read() as connection:
-        found = await repository.read_packets(connection, delivery_ids)
-    return [found.get(delivery_id) for delivery_id in delivery_ids]
-
-
-def _check_reader(mandate: Mandate, row: AnyRow | None) -> AnyRow:
+def _check_reader(mandate: Mandate, row: RowT | None) -> RowT:
     # What never reached the mailbox is none of the addressee's business yet.
     if row is None or row.available_at is None or not mandate.may(row.mailbox_key, *READING_ROLES):
         raise not_found("văn bản trong hộp thư")
     return row
 
 
-def _check_openable(row: AnyRow) -> AnyRow:
+def _check_openable(row: RowT) -> RowT:
     if DeliveryState(row.state) not in OPENABLE:
         raise illegal_step(DeliveryState(row.state))
     return row
@@ -200,6 +207,12 @@ class _Fetching:
 
 async def _note_fetched(context: Context, mandate: Mandate, delivery_id: UUID) -> None:
     await context.group(_note_all_fetched).do(_Fetching(delivery_id, mandate.system.id))
+
+
+async def _note_at_once(context: Context, group: Sequence[Step]) -> list[bool | Exception]:
+    """Note it in one statement if nobody has stepped these deliveries since they were read."""
+    first = {step.delivery.id: step for step in reversed(group)}
+    return [await steps_at_once(context, list(first.values())).commit()] * len(group)
 
 
 async def _note_all_fetched(context: Context, group: Sequence[_Fetching]) -> list[Exception | None]:
@@ -233,12 +246,12 @@ def _choose_attachment(row: AnyRow, n: int) -> Attachment:
     return Attachment.model_validate(row.attachments[n])
 
 
-def _packet(row: AnyRow) -> OpenBlob:
+def _packet(found: Found) -> OpenBlob:
     return OpenBlob(
-        sha256=row.packet_sha256,
-        bytes=row.packet_bytes,
+        sha256=found.packet_sha256,
+        bytes=found.packet_bytes,
         content_type=PACKET_TYPE,
-        file_name=f"{row.delivery_id}.edxml",
+        file_name=f"{found.delivery.id}.edxml",
     )
 
 

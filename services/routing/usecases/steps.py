@@ -12,11 +12,11 @@ from services.routing.domain.deliveries import EvidenceFacts, illegal_step
 from services.routing.domain.states import NEXT_SERIES, STATES, Cause, is_allowed
 from services.routing.repository import AnyRow
 from services.routing.repository import deliveries as repository
-from services.routing.repository.deliveries import Delivery
+from services.routing.repository.deliveries import Delivery, Found
 from services.routing.usecases.context import Context
 from shared.contracts.base import MAX_ITEMS, Lane
 from shared.contracts.routing import DeliveriesChanged, DeliveryState, DeliveryStep
-from shared.outbox import UnitOfWork
+from shared.outbox import UnitOfWork, WorkAtOnce
 from shared.telemetry import correlation_id
 
 Alike: TypeAlias = tuple[datetime, str | None, str | None, bool | None, str | None]
@@ -72,7 +72,7 @@ async def make_evidence(
     details: StepDetails,
     *,
     register_codes: Mapping[UUID, str],
-    facts: Mapping[UUID, AnyRow] | None = None,
+    facts: Mapping[UUID, Found] | Mapping[UUID, AnyRow] | None = None,
 ) -> dict[UUID, SignedEvidence]:
     """
     Have evidence signed for steps into a final state; no transaction may be open. What the documents say is read here
@@ -152,14 +152,8 @@ async def take_steps(context: Context, uow: UnitOfWork, steps: Sequence[Step]) -
     Raises:
         IllegalStep: The table of states does not allow it for one of them.
     """
-    for step in steps:
-        if not is_allowed(step.delivery.state, step.to_state, step.cause):
-            raise illegal_step(step.delivery.state)
-        if STATES[step.to_state].has_evidence and step.evidence is None:
-            raise ValueError(f"a step into {step.to_state} needs evidence")
-    await repository.add_evidence(
-        uow.connection, [_evidence_row(step, step.evidence) for step in steps if step.evidence]
-    )
+    _check(steps)
+    await repository.add_evidence(uow.connection, _evidence_rows(steps))
     alike: dict[tuple[DeliveryState, Alike, bool], list[UUID]] = defaultdict(list)
     for step in steps:
         alike[step.to_state, step.details.alike, step.is_next_series].append(step.delivery.id)
@@ -169,11 +163,39 @@ async def take_steps(context: Context, uow: UnitOfWork, steps: Sequence[Step]) -
     await note_steps(context, uow, steps)
 
 
+def steps_at_once(context: Context, steps: Sequence[Step]) -> WorkAtOnce:
+    """
+    Move deliveries that nobody has locked, in one statement together with what else is added to it. It comes to pass
+    only if every one of them is still as its step says.
+
+    Raises:
+        IllegalStep: The table of states does not allow it for one of them.
+    """
+    _check(steps)
+    work = WorkAtOnce(context.store, repository.MOVE_AT_ONCE, [_move_row(step) for step in steps])
+    work.add(repository.ADD_EVIDENCE, _evidence_rows(steps))
+    work.add(repository.ADD_STEPS, [_step_row(context, step) for step in steps])
+    _publish(context, work, steps)
+    return work
+
+
 async def note_steps(context: Context, uow: UnitOfWork, steps: Sequence[Step]) -> None:
     """
     Write steps into the history, publish them, and hint to both sides once they are durable.
     """
     await repository.add_steps(uow.connection, [_step_row(context, step) for step in steps])
+    _publish(context, uow, steps)
+
+
+def _check(steps: Sequence[Step]) -> None:
+    for step in steps:
+        if not is_allowed(step.delivery.state, step.to_state, step.cause):
+            raise illegal_step(step.delivery.state)
+        if STATES[step.to_state].has_evidence and step.evidence is None:
+            raise ValueError(f"a step into {step.to_state} needs evidence")
+
+
+def _publish(context: Context, uow: UnitOfWork | WorkAtOnce, steps: Sequence[Step]) -> None:
     # An event tells of one document only: whoever is shown its leaf in the journal learns nothing of others.
     facts: dict[tuple[int, UUID, str], list[DeliveryStep]] = defaultdict(list)
     for step in steps:
@@ -186,15 +208,35 @@ async def note_steps(context: Context, uow: UnitOfWork, steps: Sequence[Step]) -
     context.hint_after_commit(uow, keys)
 
 
-def _evidence_row(step: Step, evidence: SignedEvidence) -> dict[str, Any]:
+def _evidence_rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": evidence.id,
+            "delivery_id": step.delivery.id,
+            "document_id": step.delivery.document_id,
+            "series": step.delivery.series,
+            "state": step.to_state.value,
+            "statement": evidence.statement,
+            "made_at": evidence.made_at,
+        }
+        for step in steps
+        if (evidence := step.evidence) is not None
+    ]
+
+
+def _move_row(step: Step) -> dict[str, Any]:
     return {
-        "id": evidence.id,
-        "delivery_id": step.delivery.id,
-        "document_id": step.delivery.document_id,
-        "series": step.delivery.series,
+        "id": step.delivery.id,
+        "from_state": step.delivery.state.value,
+        "from_series": step.delivery.series,
         "state": step.to_state.value,
-        "statement": evidence.statement,
-        "made_at": evidence.made_at,
+        "series": step.series,
+        "at": step.details.at,
+        "reason_code": step.details.reason_code,
+        "reason": step.details.reason,
+        "requeue_possible": step.details.requeue_possible,
+        "held": step.details.held,
+        "available": step.to_state is DeliveryState.AVAILABLE,
     }
 
 
