@@ -21,6 +21,8 @@ _NEW_FORM = re.compile(r"[A-Z]\d{2}(\.[0-9A-Z]{1,4}){0,6}")
 MAX_CODE_LENGTH = 35
 """Decision 20/2020/QĐ-TTg, article 4."""
 
+_IRREGULAR_FORM = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*(\.[0-9A-Za-z_-]+)+")
+
 _FETCHED_AT_ONCE = 128
 
 IdSource = Callable[[], UUID]
@@ -38,6 +40,16 @@ def is_new_form(code: str) -> bool:
     Tell whether a code has the form of decision 20/2020/QĐ-TTg, such as `H43.19.02`.
     """
     return len(code) <= MAX_CODE_LENGTH and _NEW_FORM.fullmatch(code) is not None
+
+
+def is_irregular_form(code: str) -> bool:
+    """
+    Tell whether a code is none of the two forms and yet one that others have given out, such as `vxp.saas.01`.
+
+    A code of the new form in small letters is a slip and no identifier.
+    """
+    regular = is_new_form(code.upper()) or is_old_form(code)
+    return len(code) <= MAX_CODE_LENGTH and not regular and _IRREGULAR_FORM.fullmatch(code) is not None
 
 
 def new_form_of(code: str) -> str:

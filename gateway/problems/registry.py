@@ -132,4 +132,52 @@ REGISTRY: Final = (
         ),
         example="the host is not on the allow-list",
     ),
+    ProblemKind(
+        code="vxp-signature",
+        status=401,
+        title=Text("Chữ ký tiêu đề không đúng", "Header signature refused"),
+        what=Text(
+            "Chữ ký HMAC của tiêu đề không khớp với mật khẩu nào đang dùng của hệ thống.",
+            "The HMAC of the signed header fits no secret of the system that is in use.",
+        ),
+        why=Text(
+            "Sai mã hệ thống hay mật khẩu, mật khẩu đã hết hạn, hệ thống bị khóa, hoặc tham số có chữ ngoài ASCII.",
+            "Wrong system or secret, an ended secret, a disabled system, or a parameter with letters beyond ASCII.",
+        ),
+        change=Text(
+            "Kiểm tra mã hệ thống và mật khẩu; bỏ chữ có dấu khỏi tham số.",
+            "Check system identifier and secret; keep parameters to ASCII.",
+        ),
+        example="no secret of such a system fits the signature",
+    ),
+    ProblemKind(
+        code="vxp-source",
+        status=403,
+        title=Text("Địa chỉ gọi đến không được phép", "Source address refused"),
+        what=Text(
+            "Hệ thống chỉ được gọi từ các dải địa chỉ đã đăng ký.",
+            "The system may call only from networks that were registered for it.",
+        ),
+        why=Text(
+            "Tiêu đề đã ký có thể bị gửi lại; dải địa chỉ ngăn điều đó.",
+            "A signed header could be replayed; source ranges prevent it.",
+        ),
+        change=Text(
+            "Gọi từ địa chỉ đã đăng ký, hoặc đề nghị quản trị nút bổ sung.",
+            "Call from a registered address, or ask the operator to add this one.",
+        ),
+        example="the system may not call from this address",
+    ),
+    ProblemKind(
+        code="unit-invalid",
+        status=422,
+        title=Text("Không đăng ký hoặc hủy được đơn vị", "Unit not valid"),
+        what=Text("Đơn vị không thể đăng ký hoặc hủy như vậy.", "The unit cannot be registered or cancelled so."),
+        why=Text(
+            "Mã, tên, thư điện tử hoặc đơn vị cấp trên không dùng được, hoặc còn đơn vị trực thuộc.",
+            "Its code, name, mail address or parent cannot be used, or units below it are open.",
+        ),
+        change=Text("Sửa theo detail.", "Change what detail says."),
+        example="a unit needs a name of 1 to 300 printable characters",
+    ),
 )

@@ -3,7 +3,18 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from services.registry.usecases import agencies, changes, imports, registrations, systems, tokens, webhooks
+from services.registry.usecases import (
+    accesses,
+    agencies,
+    changes,
+    imports,
+    registrations,
+    signed_headers,
+    systems,
+    tokens,
+    units,
+    webhooks,
+)
 from services.registry.usecases.collaborators import Collaborators
 from shared.contracts import registry as contract
 from shared.contracts.base import Contract, Health, Nothing, Operation
@@ -26,14 +37,19 @@ def answer_asks(its: Collaborators) -> None:
         its.bus.answer(operation, handle)
 
     answer(contract.ISSUE_TOKEN, tokens.issue_token)
+    answer(contract.CHECK_SIGNED_HEADER, signed_headers.check_signed_header)
     answer(contract.READ_CHANGES, changes.read_changes)
     answer(contract.LIST_AGENCIES, agencies.list_agencies)
     answer(contract.READ_AGENCY, agencies.read_agency)
     answer(contract.IMPORT_AGENCIES, imports.import_agencies)
+    answer(contract.LIST_UNITS, units.list_units)
+    answer(contract.REGISTER_UNIT, units.register_unit)
+    answer(contract.CANCEL_UNIT, units.cancel_unit)
     answer(contract.ADD_SYSTEM, systems.add_system)
     answer(contract.LIST_SYSTEMS, systems.list_systems)
     answer(contract.ROTATE_CREDENTIAL, systems.rotate_credential)
     answer(contract.SET_SYSTEM_STATUS, systems.set_system_status)
+    answer(contract.SET_SOURCES, accesses.set_sources)
     answer(contract.REVOKE_CERTIFICATE, systems.revoke_certificate)
     answer(contract.REGISTER, registrations.register_system)
     answer(contract.READ_REGISTRATION, registrations.read_registration)

@@ -6,6 +6,9 @@ What the registry refuses.
         ├── NotFound                    no such agency, system, registration or endpoint
         ├── CursorInvalid               a page marker that is none of ours
         ├── InvalidClient               the client did not prove who it is
+        ├── SignatureRefused            a signed header that no good secret has signed
+        ├── SourceRefused               a signed header from an address it may not come from
+        ├── UnitInvalid                 a unit that cannot be registered or cancelled like this
         ├── InvalidScope                more was asked for than the credential has
         ├── AgencyNotYours              an agency the system may not act for
         ├── AgenciesRefused             agencies unknown or closed, all named at once
@@ -53,6 +56,31 @@ class InvalidClient(Rejected):
     """
 
     code: ClassVar[str] = "invalid-client"
+
+
+class SignatureRefused(Rejected):
+    """
+    The signed header proves nobody: unknown or disabled system, wrong or ended secret, a system of another dialect, or
+    text whose bytes were changed on the way. Check system identifier and secret; keep parameters to ASCII.
+    """
+
+    code: ClassVar[str] = "vxp-signature"
+
+
+class SourceRefused(Rejected):
+    """
+    The system may not call from this address. Call from a registered network, or have the operator add this one.
+    """
+
+    code: ClassVar[str] = "vxp-source"
+
+
+class UnitInvalid(Rejected):
+    """
+    The unit cannot be registered or cancelled as asked for. The detail says what to change.
+    """
+
+    code: ClassVar[str] = "unit-invalid"
 
 
 class InvalidScope(Rejected):

@@ -26,7 +26,8 @@ class Settings(BaseSettings):
     )
     webhook_key: SecretStr = Field(
         min_length=MIN_SECRET_LENGTH,
-        description="Key under which signing secrets of webhooks are encrypted; changing it makes them unreadable.",
+        description="Key under which signing secrets of webhooks and of systems of dialect `vxp` are encrypted; "
+        "changing it makes them unreadable.",
     )
     access_lifetime: timedelta = Field(
         default=timedelta(minutes=10),

@@ -53,6 +53,10 @@ agencies = Table(
     Column("valid_to", _moment),
     Column("serving_node", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("email", Text),
+    Column("mobile", Text),
+    Column("fax", Text),
+    Column("changed_at", _moment),
     CheckConstraint("level IN ('central', 'province', 'district', 'commune')", name="agencies_level"),
     CheckConstraint("valid_to > valid_from", name="agencies_validity"),
     Index("agencies_version", "version", unique=True),
@@ -77,9 +81,21 @@ systems = Table(
     Column("created_at", _moment, nullable=False),
     Column("changed_at", _moment, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("sources", ARRAY(Text), nullable=False, server_default=sql("'{}'")),
     CheckConstraint("status IN ('active', 'disabled')", name="systems_status"),
     Index("systems_version", "version", unique=True),
     Index("systems_id_folded", sql("lower(id)"), unique=True),
+)
+
+system_addresses = Table(
+    "system_addresses",
+    metadata,
+    Column("system_id", Text, ForeignKey("registry.systems.id"), primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("first_seen_at", _moment, nullable=False),
+    Column("last_seen_at", _moment, nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Index("system_addresses_alarming", "system_id", postgresql_where=sql("NOT accepted")),
 )
 
 grants = Table(
@@ -112,6 +128,7 @@ credentials = Table(
     Column("ended_at", _moment),
     Column("first_used_at", _moment),
     Column("last_used_at", _moment),
+    Column("sealed_secret", LargeBinary),
     Index("credentials_system", "system_id"),
     Index("credentials_ending", "ends_at", postgresql_where=sql("ended_at IS NULL")),
 )

@@ -12,7 +12,7 @@ from datetime import date
 
 from services.registry.domain.names import fold_name, sort_key
 from shared.contracts.registry import LineError
-from shared.identifiers import agency_key, is_new_form, start_of_day
+from shared.identifiers import agency_key, is_irregular_form, is_new_form, is_old_form, start_of_day
 
 LEVELS = ("central", "province", "district", "commune")
 COLUMNS = (
@@ -148,6 +148,13 @@ def select_rows(
         if first is not row:
             detail = f"line {first.line} has the same code and is valid on {as_of} too"
             errors.append(LineError(line=row.line, code="duplicate-code", detail=detail))
+    errors += [
+        LineError(
+            line=row.line, code="duplicate-code", detail=f"line {valid[row.code102].line} has the code {row.code102}"
+        )
+        for row in by_old_code.values()
+        if row.code102 in valid
+    ]
     roots: set[str] = set()
     for code in under:
         root = valid.get(code) or by_old_code.get(code)
@@ -239,11 +246,11 @@ def _read_row(line: int, heading: Sequence[str], cells: Sequence[str]) -> Agency
         raise _LineProblem("field-count", f"{len(cells)} fields where the heading has {len(heading)}")
     cell = {name: value.strip() for name, value in zip(heading, cells, strict=True)}
     code, code102, parent = cell["code"], cell["code102"] or None, cell["parent"] or None
-    if not is_new_form(code):
-        raise _LineProblem("bad-code", f"code {_quote(code)} has not the form H43.30.01")
+    if not _is_code(code):
+        raise _LineProblem("bad-code", f"code {_quote(code)} has not the form H43.30.01, nor one like vxp.saas.01")
     if code102 is not None and not _OLD_CODE.fullmatch(code102):
         raise _LineProblem("bad-code", f"code102 {_quote(code102)} has not the form 000.01.30.H43")
-    if parent is not None and not is_new_form(parent):
+    if parent is not None and not _is_code(parent):
         raise _LineProblem("bad-code", f"parent {_quote(parent)} has not the form H43.30")
     name = unicodedata.normalize("NFC", " ".join(cell["name"].split()))
     if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
@@ -272,6 +279,11 @@ def _read_row(line: int, heading: Sequence[str], cells: Sequence[str]) -> Agency
         valid_from=valid_from,
         valid_to=valid_to,
     )
+
+
+def _is_code(code: str) -> bool:
+    # An old-form code without a new one beside it is what some centres still go by.
+    return is_new_form(code) or is_old_form(code) or is_irregular_form(code)
 
 
 def _read_day(column: str, text: str) -> date:

@@ -14,7 +14,7 @@ _TONES = {"\u0300": "1", "\u0309": "2", "\u0303": "3", "\u0301": "4", "\u0323": 
 # One ASCII character per letter, above the digits, so that the order of code points is the order of the alphabet.
 _RANKS = {letter: chr(ord("A") + position) for position, letter in enumerate(_LETTERS)}
 _NUMBER = re.compile(r"\d{1,6}")
-_CODE_LIKE = re.compile(r"[0-9A-Z.]{1,35}")
+_CODE_LIKE = re.compile(r"[0-9A-Za-z._-]{1,35}")
 
 
 def fold_name(name: str) -> str:
@@ -68,9 +68,9 @@ def search_words(query: str) -> tuple[str, ...]:
     return tuple(fold_name(query.replace("\0", " ")).split()[:MAX_WORDS])
 
 
-def search_code(query: str) -> str | None:
+def search_codes(query: str) -> tuple[str, ...]:
     """
-    Give the beginning of a code that a query may mean, or None.
+    Give the beginnings of codes that a query may mean: in capitals, and as it stands for the irregular ones.
     """
-    code = query.strip().upper()
-    return code if _CODE_LIKE.fullmatch(code) else None
+    code = query.strip()
+    return tuple(dict.fromkeys((code.upper(), code))) if _CODE_LIKE.fullmatch(code) else ()

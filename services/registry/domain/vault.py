@@ -31,14 +31,15 @@ class Vault:
 
     Args:
         pepper: Key of the stored HMACs.
-        webhook_key: Key that webhook secrets are encrypted under.
+        webhook_key: Key that secrets which must be read again are encrypted under.
         entropy: Source of chance.
     """
 
     def __init__(self, *, pepper: str, webhook_key: str, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self._pepper = pepper.encode()
-        # The setting is text of any length; the cipher wants 32 bytes.
-        self._cipher = AESGCM(hashlib.sha256(b"registry webhook secrets|" + webhook_key.encode()).digest())
+        # The setting is text of any length; a cipher wants 32 bytes.
+        self._webhooks = AESGCM(hashlib.sha256(b"registry webhook secrets|" + webhook_key.encode()).digest())
+        self._credentials = AESGCM(hashlib.sha256(b"registry credential secrets|" + webhook_key.encode()).digest())
         self._entropy = entropy
 
     def new_secret(self) -> str:
@@ -82,24 +83,39 @@ class Vault:
         """
         return WEBHOOK_PREFIX + base64.b64encode(self._entropy(SECRET_BYTES)).decode()
 
-    def seal(self, owner: UUID, secret: str) -> bytes:
+    def seal(self, webhook_id: UUID, secret: str) -> bytes:
         """
-        Encrypt a secret that must be read again, bound to its owner's row.
+        Encrypt the secret of a webhook, which must be read again, bound to its row.
         """
-        nonce = self._entropy(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, secret.encode(), owner.bytes)
+        return self._encrypt(self._webhooks, webhook_id, secret)
 
-    def unseal(self, owner: UUID, sealed: bytes) -> str:
+    def unseal(self, webhook_id: UUID, sealed: bytes) -> str:
         """
         Decrypt it.
 
         Raises:
             Unreadable: It was sealed under another key, or for another row.
         """
-        try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], owner.bytes).decode()
-        except InvalidTag as error:
-            raise Unreadable("a webhook secret was sealed under another key") from error
+        return _decrypt(self._webhooks, webhook_id, sealed)
+
+    def seal_credential(self, credential_id: UUID, secret: str) -> bytes:
+        """
+        Encrypt the secret of a credential under which headers are signed, bound to its row.
+        """
+        return self._encrypt(self._credentials, credential_id, secret)
+
+    def unseal_credential(self, credential_id: UUID, sealed: bytes) -> str:
+        """
+        Decrypt it.
+
+        Raises:
+            Unreadable: It was sealed under another key, or for another row.
+        """
+        return _decrypt(self._credentials, credential_id, sealed)
+
+    def _encrypt(self, cipher: AESGCM, owner: UUID, secret: str) -> bytes:
+        nonce = self._entropy(_NONCE_BYTES)
+        return nonce + cipher.encrypt(nonce, secret.encode(), owner.bytes)
 
     def _mac(self, label: str, owner: str, value: str) -> bytes:
         message = "|".join((label, str(len(owner)), owner, value))
@@ -111,6 +127,13 @@ def same(first: bytes | None, second: bytes) -> bool:
     Compare in constant time; nothing stored is never the same.
     """
     return first is not None and hmac.compare_digest(first, second)
+
+
+def _decrypt(cipher: AESGCM, owner: UUID, sealed: bytes) -> str:
+    try:
+        return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], owner.bytes).decode()
+    except InvalidTag as error:
+        raise Unreadable("a secret was sealed under another key, or for another row") from error
 
 
 def _write(value: bytes) -> str:

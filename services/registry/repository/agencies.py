@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.registry.tables import agencies
 from shared.contracts.registry import AgencyEntry
 
-_ENTRY = tuple(agencies.c[name] for name in AgencyEntry.model_fields)
+ENTRY = tuple(agencies.c[name] for name in AgencyEntry.model_fields)
+"""What a statement selects so that `to_entry` can read its rows."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,13 @@ class Search:
 
     Attributes:
         words: Folded words that must all occur in the name.
-        code: Beginning of a code in either form, an alternative to the words.
+        codes: Beginnings of a code in either form, an alternative to the words.
         after: Sort key and key of the last agency of the page before.
     """
 
     at: datetime
     words: Sequence[str] = ()
-    code: str | None = None
+    codes: Sequence[str] = ()
     level: str | None = None
     parent: str | None = None
     after: tuple[str, UUID] | None = None
@@ -39,13 +40,13 @@ async def find_agency(connection: AsyncConnection, code: str, at: datetime) -> A
     Find the agency that has a code in either form at a moment, or else had it last before.
     """
     statement = (
-        select(*_ENTRY)
+        select(*ENTRY)
         .where(or_(agencies.c.code == code, agencies.c.code102 == code), agencies.c.valid_from <= at)
         .order_by(agencies.c.valid_from.desc())
         .limit(1)
     )
     row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _to_entry(row)
+    return None if row is None else to_entry(row)
 
 
 async def find_agencies(connection: AsyncConnection, codes: Collection[str], at: datetime) -> dict[str, AgencyEntry]:
@@ -53,13 +54,13 @@ async def find_agencies(connection: AsyncConnection, codes: Collection[str], at:
     Find many at once, by the codes as given; those never known before the moment are left out.
     """
     statement = (
-        select(*_ENTRY)
+        select(*ENTRY)
         .where(or_(agencies.c.code.in_(codes), agencies.c.code102.in_(codes)), agencies.c.valid_from <= at)
         .order_by(agencies.c.valid_from)
     )
     found: dict[str, AgencyEntry] = {}
     for row in await connection.execute(statement):
-        entry = _to_entry(row)
+        entry = to_entry(row)
         found[entry.code] = entry
         if entry.code102 is not None:
             found[entry.code102] = entry
@@ -71,7 +72,7 @@ async def search_agencies(connection: AsyncConnection, search: Search, limit: in
     Give a page of agencies with their sort keys, in Vietnamese order.
     """
     statement: Select[Any] = (
-        select(agencies.c.sort_key, *_ENTRY)
+        select(agencies.c.sort_key, *ENTRY)
         .where(agencies.c.valid_from <= search.at)
         .where(or_(agencies.c.valid_to.is_(None), agencies.c.valid_to > search.at))
         .order_by(agencies.c.sort_key, agencies.c.key)
@@ -85,16 +86,16 @@ async def search_agencies(connection: AsyncConnection, search: Search, limit: in
         by_name: ColumnElement[bool] = and_(
             *(agencies.c.name_folded.contains(word, autoescape=True) for word in search.words)
         )
-        if search.code is not None:
-            by_name = or_(
-                by_name,
-                agencies.c.code.startswith(search.code, autoescape=True),
-                agencies.c.code102.startswith(search.code, autoescape=True),
-            )
+        by_code = [
+            column.startswith(code, autoescape=True)
+            for code in search.codes
+            for column in (agencies.c.code, agencies.c.code102)
+        ]
+        by_name = or_(by_name, *by_code)
         statement = statement.where(by_name)
     if search.after is not None:
         statement = statement.where(tuple_(agencies.c.sort_key, agencies.c.key) > tuple_(*search.after))
-    return [(row.sort_key, _to_entry(row)) for row in await connection.execute(statement)]
+    return [(row.sort_key, to_entry(row)) for row in await connection.execute(statement)]
 
 
 async def agencies_after(connection: AsyncConnection, after: int, limit: int) -> list[tuple[int, AgencyEntry]]:
@@ -102,11 +103,14 @@ async def agencies_after(connection: AsyncConnection, after: int, limit: int) ->
     Give the agencies whose last change came after a version, in the order of changes.
     """
     statement = (
-        select(agencies.c.version, *_ENTRY).where(agencies.c.version > after).order_by(agencies.c.version).limit(limit)
+        select(agencies.c.version, *ENTRY).where(agencies.c.version > after).order_by(agencies.c.version).limit(limit)
     )
-    return [(row.version, _to_entry(row)) for row in await connection.execute(statement)]
+    return [(row.version, to_entry(row)) for row in await connection.execute(statement)]
 
 
-def _to_entry(row: Row[Any]) -> AgencyEntry:
+def to_entry(row: Row[Any]) -> AgencyEntry:
+    """
+    Read a row that holds `ENTRY`.
+    """
     fields = {name: row._mapping[name] for name in AgencyEntry.model_fields}  # noqa: SLF001 - public in spite of its name
     return AgencyEntry.model_validate(fields)

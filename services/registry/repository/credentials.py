@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +22,7 @@ class StoredCredential:
 
     Attributes:
         secret_hmac: None until a secret was handed over.
+        sealed_secret: The secret again, encrypted, where headers are signed with it.
     """
 
     id: UUID
@@ -28,6 +30,7 @@ class StoredCredential:
     secret_hmac: bytes | None
     scopes: tuple[str, ...]
     in_use: bool
+    sealed_secret: bytes | None = None
 
 
 async def add_credential(connection: AsyncConnection, credential: StoredCredential, now: datetime) -> None:
@@ -41,6 +44,7 @@ async def add_credential(connection: AsyncConnection, credential: StoredCredenti
             secret_hmac=credential.secret_hmac,
             scopes=list(credential.scopes),
             created_at=now,
+            sealed_secret=credential.sealed_secret,
         )
     )
 
@@ -59,10 +63,7 @@ async def find_good_credentials(
     )
     if not of_disabled:
         statement = statement.where(systems.c.status == SystemStatus.ACTIVE.value)
-    return [
-        StoredCredential(row.id, row.system_id, row.secret_hmac, tuple(row.scopes), row.first_used_at is not None)
-        for row in await connection.execute(statement)
-    ]
+    return [_to_credential(row) for row in await connection.execute(statement)]
 
 
 async def find_newest_credential(connection: AsyncConnection, system_id: str) -> StoredCredential | None:
@@ -76,9 +77,7 @@ async def find_newest_credential(connection: AsyncConnection, system_id: str) ->
         .limit(1)
     )
     row = (await connection.execute(statement)).one_or_none()
-    if row is None:
-        return None
-    return StoredCredential(row.id, row.system_id, row.secret_hmac, tuple(row.scopes), row.first_used_at is not None)
+    return None if row is None else _to_credential(row)
 
 
 async def is_still_good(connection: AsyncConnection, system_id: str, credential_id: UUID, now: datetime) -> bool:
@@ -181,3 +180,14 @@ async def sweep_assertions(connection: AsyncConnection, now: datetime) -> None:
     Forget the ids of assertions that have expired.
     """
     await connection.execute(delete(used_assertions).where(used_assertions.c.expires_at <= now))
+
+
+def _to_credential(row: Row[Any]) -> StoredCredential:
+    return StoredCredential(
+        id=row.id,
+        system_id=row.system_id,
+        secret_hmac=row.secret_hmac,
+        scopes=tuple(row.scopes),
+        in_use=row.first_used_at is not None,
+        sealed_secret=row.sealed_secret,
+    )

@@ -52,6 +52,18 @@ _IN_THE_WAY = text("""
       AND tstzrange(known.valid_from, known.valid_to) && tstzrange(incoming.valid_from, mine.valid_to)
     -- A row that is itself in the file may be about to change its old code.
       AND NOT EXISTS (SELECT 1 FROM incoming AS other WHERE other.key = known.key)
+    UNION ALL
+    -- An irregular code may look like the old form of another one.
+    SELECT incoming.line, incoming.code, known.code, known.valid_from
+    FROM incoming
+    JOIN registry.agencies AS known ON known.code102 = incoming.code AND known.key <> incoming.key
+    WHERE tstzrange(known.valid_from, known.valid_to) && tstzrange(incoming.valid_from, NULL)
+      AND NOT EXISTS (SELECT 1 FROM incoming AS other WHERE other.key = known.key)
+    UNION ALL
+    SELECT incoming.line, incoming.code, known.code, known.valid_from
+    FROM incoming
+    JOIN registry.agencies AS known ON known.code = incoming.code102 AND known.key <> incoming.key
+    WHERE tstzrange(known.valid_from, known.valid_to) && tstzrange(incoming.valid_from, NULL)
     ORDER BY 1
 """)
 _KNOWN_PARENTS = text("""
@@ -76,16 +88,16 @@ _FREE_OLD_CODES = text("""
 _WRITE = text("""
     INSERT INTO registry.agencies AS known (
         key, code, code102, name, name_folded, sort_key, level, kind, parent, gso_code, latitude, longitude,
-        valid_from, serving_node, version
+        valid_from, serving_node, version, changed_at
     )
     SELECT key, code, code102, name, name_folded, sort_key, level, kind, parent, gso_code, latitude, longitude,
-           valid_from, serving_node, :before + row_number() OVER (ORDER BY line)
+           valid_from, serving_node, :before + row_number() OVER (ORDER BY line), CAST(:now AS timestamptz)
     FROM incoming
     ON CONFLICT (key) DO UPDATE SET
         code102 = excluded.code102, name = excluded.name, name_folded = excluded.name_folded,
         sort_key = excluded.sort_key, level = excluded.level, kind = excluded.kind, parent = excluded.parent,
         gso_code = excluded.gso_code, latitude = excluded.latitude, longitude = excluded.longitude,
-        serving_node = excluded.serving_node, version = excluded.version
+        serving_node = excluded.serving_node, version = excluded.version, changed_at = excluded.changed_at
 """)
 _KEYS = text("""
     SELECT max(version) AS version, array_agg(key ORDER BY version) AS keys
@@ -151,13 +163,13 @@ async def compare(connection: AsyncConnection) -> Difference:
     return Difference(row.added, row.changed, row.total - row.added - row.changed)
 
 
-async def write(connection: AsyncConnection, before: int) -> None:
+async def write(connection: AsyncConnection, before: int, now: datetime) -> None:
     """
     Add and change what differs; each row gets a version of its own, counted from `before`, in the order of lines.
     """
     await connection.execute(_DROP_UNCHANGED)
     await connection.execute(_FREE_OLD_CODES)
-    await connection.execute(_WRITE, {"before": before})
+    await connection.execute(_WRITE, {"before": before, "now": now})
 
 
 async def changed_keys(connection: AsyncConnection, before: int, pack_size: int) -> list[tuple[int, tuple[UUID, ...]]]:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_change
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.tables import agencies, certificates, credentials, grants, systems
@@ -22,6 +23,7 @@ class NewSystem:
     id: str
     name: str
     dialect: str
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ async def add_system(connection: AsyncConnection, system: NewSystem, *, version:
     """
     Write a new, active system.
     """
-    values = {"id": system.id, "name": system.name, "dialect": system.dialect, "status": SystemStatus.ACTIVE.value}
+    values = {"id": system.id, "name": system.name, "dialect": system.dialect, "sources": list(system.sources)}
+    values["status"] = SystemStatus.ACTIVE.value
     await connection.execute(insert(systems).values(**values, created_at=now, changed_at=now, version=version))
 
 
@@ -122,11 +125,20 @@ async def add_grants(
     connection: AsyncConnection, system_id: str, roles: Iterable[tuple[UUID, Role]], now: datetime
 ) -> None:
     """
-    Let a new system act for agencies.
+    Let a system act for agencies; a role that it had before begins anew.
     """
     rows = [{"system_id": system_id, "agency_key": key, "role": role.value, "granted_at": now} for key, role in roles]
     if rows:
-        await connection.execute(insert(grants), rows)
+        statement = insert_or_change(grants)
+        renewed = {"granted_at": statement.excluded.granted_at, "ended_at": None}
+        await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[grants.c.system_id, grants.c.agency_key, grants.c.role],
+                set_=renewed,
+                where=grants.c.ended_at.is_not(None),
+            ),
+            rows,
+        )
 
 
 async def bind_certificates(connection: AsyncConnection, system_id: str, bindings: Sequence[Binding]) -> None:

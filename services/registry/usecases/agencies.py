@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.domain.agency_table import LEVELS
-from services.registry.domain.names import search_code, search_words
+from services.registry.domain.names import search_codes, search_words
 from services.registry.domain.pages import read_cursor, write_cursor
 from services.registry.errors import AgenciesRefused, CursorInvalid, NotFound
 from services.registry.repository import agencies as stored
@@ -33,13 +33,13 @@ async def list_agencies(its: Collaborators, request: ListAgencies) -> AgencyPage
     async with its.store.read() as connection:
         parent = request.parent
         if parent is not None:
-            if (found := await _find(connection, parent, at)) is None:
+            if (found := await find_agency(connection, parent, at)) is None:
                 return AgencyPage(items=())
             parent = found.code
         search = stored.Search(
             at=at,
             words=search_words(query),
-            code=search_code(query),
+            codes=search_codes(query),
             level=request.level,
             parent=parent,
             after=None if request.cursor is None else _read_place(request.cursor),
@@ -58,7 +58,7 @@ async def read_agency(its: Collaborators, request: ReadAgency) -> AgencyEntry:
         NotFound: No agency had this code by then.
     """
     async with its.store.read() as connection:
-        entry = await _find(connection, request.code, request.at or its.clock.now())
+        entry = await find_agency(connection, request.code, request.at or its.clock.now())
     if entry is None:
         raise NotFound("there is no agency with this code")
     return entry
@@ -91,7 +91,10 @@ async def open_agencies(its: Collaborators, codes: Iterable[str], pointer: str) 
     return list(entries.values())
 
 
-async def _find(connection: AsyncConnection, code: str, at: datetime) -> AgencyEntry | None:
+async def find_agency(connection: AsyncConnection, code: str, at: datetime) -> AgencyEntry | None:
+    """
+    Find the agency that has a code in either form at a moment, or else had it last before.
+    """
     if not _could_be_a_code(code):
         return None
     # The register's own table goes first: numbers may differ from the rule that turns an old code into a new one.

@@ -1,10 +1,11 @@
 """What the use cases work with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from services.registry.clients import SigningClient
+from services.registry.domain.kept_tokens import KeptTokens
 from services.registry.domain.vault import Vault
 from services.registry.repository.credentials import is_still_good
 from services.registry.settings import Settings
@@ -32,6 +33,7 @@ class Collaborators:
     bus: Bus
     clock: Clock
     new_id: IdSource
+    tokens: KeptTokens = field(default_factory=KeptTokens)
 
     async def identify(self, token: str, *scopes: str) -> Caller:
         """

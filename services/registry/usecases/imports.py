@@ -51,7 +51,7 @@ async def import_agencies(its: Collaborators, request: ImportAgencies) -> Import
         version = before
         if written:
             version = await versions.advance(uow.connection, written)
-            await imports.write(uow.connection, before)
+            await imports.write(uow.connection, before, its.clock.now())
             for last, keys in await imports.changed_keys(uow.connection, before, MAX_ITEMS):
                 uow.outbox.add(AgenciesChanged(version=last, keys=keys))
             its.announce(uow, version)

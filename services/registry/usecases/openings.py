@@ -23,6 +23,7 @@ class Opening:
 
     Attributes:
         secret_hmac: None: a secret is handed over later.
+        sealed_secret: The secret again, encrypted, for a system that signs headers with it.
     """
 
     system: NewSystem
@@ -32,6 +33,7 @@ class Opening:
     bindings: Sequence[Binding]
     credential_id: UUID
     secret_hmac: bytes | None
+    sealed_secret: bytes | None = None
 
 
 async def issue_bindings(
@@ -98,6 +100,7 @@ async def open_system(its: Collaborators, uow: UnitOfWork, opening: Opening) -> 
             secret_hmac=opening.secret_hmac,
             scopes=tuple(scope.value for scope in opening.scopes),
             in_use=False,
+            sealed_secret=opening.sealed_secret,
         ),
         now,
     )

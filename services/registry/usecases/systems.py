@@ -1,15 +1,18 @@
 """Systems, as administrators handle them."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from services.registry.domain.key_requests import check_key_requests
 from services.registry.domain.pages import read_cursor, write_cursor
-from services.registry.domain.texts import check_line, clean_text
+from services.registry.domain.sources import read_sources
+from services.registry.domain.texts import check_line, check_secret, clean_text
 from services.registry.errors import NotFound, SystemIdTaken, SystemInvalid
 from services.registry.repository import credentials as stored_credentials
 from services.registry.repository import registrations as stored_registrations
 from services.registry.repository import systems as stored
 from services.registry.repository import versions
+from services.registry.repository.addresses import read_accesses
 from services.registry.repository.credentials import StoredCredential
 from services.registry.repository.systems import NewSystem
 from services.registry.usecases.agencies import open_agencies
@@ -30,7 +33,9 @@ from shared.contracts.registry import (
 from shared.outbox import UnitOfWork
 from shared.tokens import Caller, ScopeMissing
 
-DIALECTS = ("rest",)
+REST = "rest"
+VXP = "vxp"
+DIALECTS = (REST, VXP)
 ADMINISTRATIVE = frozenset({Scope.OPERATE, Scope.REGISTER, Scope.APPROVE})
 REASONS = frozenset(
     {"unspecified", "keyCompromise", "affiliationChanged", "superseded", "cessationOfOperation", "privilegeWithdrawn"}
@@ -51,24 +56,29 @@ async def add_system(its: Collaborators, request: AddSystem) -> Credential:
     _check_scopes(caller, request.scopes)
     if request.dialect not in DIALECTS:
         raise SystemInvalid(f"this node speaks the dialects {', '.join(DIALECTS)}")
+    if request.dialect != VXP and (request.secret is not None or request.sources):
+        raise SystemInvalid("only a system of dialect vxp brings its secret along and has source ranges")
     check_line("/name", request.name)
+    sources = read_sources(request.sources)
+    secret = _choose_secret(its, request.secret)
     check_key_requests(request.keys)
     agencies = await open_agencies(its, request.agencies, "/agencies")
     async with its.store.begin() as uow:
         await _refuse_taken(uow, request.system_id)
     bindings = await issue_bindings(its, request.system_id, request.name, request.keys)
-    credential_id, secret = its.new_id(), its.vault.new_secret()
+    credential_id = its.new_id()
     async with its.store.begin() as uow:
         await versions.begin_change(uow.connection)
         await _refuse_taken(uow, request.system_id)
         opening = Opening(
-            system=NewSystem(request.system_id, request.name, request.dialect),
+            system=NewSystem(request.system_id, request.name, request.dialect, sources),
             agencies=agencies,
             roles=frozenset(request.roles),
             scopes=tuple(dict.fromkeys(request.scopes)),
             bindings=bindings,
             credential_id=credential_id,
             secret_hmac=its.vault.digest_credential(credential_id, secret),
+            sealed_secret=_seal(its, request.dialect, credential_id, secret),
         )
         warnings = await open_system(its, uow, opening)
         await uow.commit()
@@ -96,9 +106,11 @@ async def list_systems(its: Collaborators, request: ListSystems) -> SystemPage:
         ids = await stored.list_system_ids(connection, after, request.limit + 1)
         page = ids[: request.limit]
         entries = await stored.read_systems(connection, page, its.clock.now())
+        accesses = await read_accesses(connection, page)
     return SystemPage(
         items=tuple(entries[system_id] for system_id in page),
         next_cursor=write_cursor(page[-1]) if len(ids) > request.limit else None,
+        accesses=tuple(accesses.values()),
     )
 
 
@@ -108,14 +120,18 @@ async def rotate_credential(its: Collaborators, request: RotateCredential) -> Cr
 
     Raises:
         NotFound: There is no such system.
+        SystemInvalid: The secret brought along cannot be used.
         ScopeMissing: The credential has administrative scopes that the caller does not have itself.
     """
     caller = await its.identify(request.token, Scope.OPERATE)
     system_id = clean_text(request.system_id)
     now = its.clock.now()
-    credential_id, secret = its.new_id(), its.vault.new_secret()
+    credential_id, secret = its.new_id(), _choose_secret(its, request.secret)
     async with its.store.begin() as uow:
         await versions.begin_change(uow.connection)
+        dialect = (await _read(uow, system_id, its)).dialect
+        if dialect != VXP and request.secret is not None:
+            raise SystemInvalid("only a system of dialect vxp brings its secret along")
         newest = await stored_credentials.find_newest_credential(uow.connection, system_id)
         if newest is None:
             raise NotFound("there is no such system")
@@ -125,7 +141,10 @@ async def rotate_credential(its: Collaborators, request: RotateCredential) -> Cr
         overlap = timedelta(hours=request.overlap_hours)
         await stored_credentials.let_end(uow.connection, [one.id for one in good[:1]], now + overlap)
         secret_hmac = its.vault.digest_credential(credential_id, secret)
-        fresh = StoredCredential(credential_id, system_id, secret_hmac, newest.scopes, in_use=False)
+        sealed = _seal(its, dialect, credential_id, secret)
+        fresh = StoredCredential(
+            credential_id, system_id, secret_hmac, newest.scopes, in_use=False, sealed_secret=sealed
+        )
         await stored_credentials.add_credential(uow.connection, fresh, now)
         await _change(its, uow, system_id, "credential-rotated")
         codes = await stored.find_agency_codes(uow.connection, system_id)
@@ -187,6 +206,18 @@ async def revoke_certificate(its: Collaborators, request: RevokeCertificate) -> 
         await uow.commit()
     await its.signing.revoke_certificate(sha256, request.reason)
     return entry
+
+
+def _choose_secret(its: Collaborators, given: str | None) -> str:
+    if given is None:
+        return its.vault.new_secret()
+    check_secret(given)
+    return given
+
+
+def _seal(its: Collaborators, dialect: str, credential_id: UUID, secret: str) -> bytes | None:
+    """Only who signs headers with a secret makes it necessary to know it again."""
+    return its.vault.seal_credential(credential_id, secret) if dialect == VXP else None
 
 
 async def _refuse_taken(uow: UnitOfWork, system_id: str) -> None:

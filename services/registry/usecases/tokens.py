@@ -40,6 +40,33 @@ async def issue_token(its: Collaborators, request: IssueToken) -> TokenIssued:
         credential = await _check_secret(its, request.client_id or "", request.client_secret or "", now)
     # 2. What may it have?
     scopes = _choose_scopes(credential, request.scopes)
+    agencies = await _choose_agencies(its, credential, request.agencies) if request.agencies else ()
+    issued = await mint_token(its, credential, scopes, now, agencies=agencies)
+    # 3. Note the use last, with what was checked checked again: an assertion whose answer was lost on the way to
+    # signing may come again, and nobody who was disabled meanwhile gets anything.
+    await _note_use(its, credential, assertion)
+    return issued
+
+
+async def mint_token(
+    its: Collaborators,
+    credential: StoredCredential,
+    scopes: tuple[str, ...],
+    now: datetime,
+    *,
+    agencies: tuple[str, ...] = (),
+) -> TokenIssued:
+    """
+    Have a token signed for a credential that was checked.
+
+    Args:
+        its: The service's collaborators.
+        credential: Whose token it is.
+        scopes: What it may be used for.
+        now: When its life begins.
+        agencies: Codes it is narrowed to; none: it is not.
+    """
+    lifetime = its.settings.access_lifetime
     claims: dict[str, Any] = {
         "iss": its.settings.public_url,
         "aud": AUDIENCE,
@@ -48,15 +75,12 @@ async def issue_token(its: Collaborators, request: IssueToken) -> TokenIssued:
         "scope": " ".join(scopes),
         "jti": str(its.new_id()),
         "iat": int(now.timestamp()),
-        "exp": int((now + its.settings.access_lifetime).timestamp()),
+        "exp": int((now + lifetime).timestamp()),
     }
-    if request.agencies:
-        claims["agencies"] = list(await _choose_agencies(its, credential, request.agencies))
+    if agencies:
+        claims["agencies"] = list(agencies)
     token = await its.signing.sign_token(claims)
-    # 3. Note the use last, with what was checked checked again: an assertion whose answer was lost on the way to
-    # signing may come again, and nobody who was disabled meanwhile gets anything.
-    await _note_use(its, credential, assertion)
-    return TokenIssued(access_token=token, expires_in=int(its.settings.access_lifetime.total_seconds()), scopes=scopes)
+    return TokenIssued(access_token=token, expires_in=int(lifetime.total_seconds()), scopes=scopes)
 
 
 async def _check_secret(its: Collaborators, client_id: str, secret: str, now: datetime) -> StoredCredential:

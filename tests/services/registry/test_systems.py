@@ -147,7 +147,12 @@ async def test_what_cannot_be_opened_is_refused(node: "Node") -> None:
     request = a_certificate_request(a_p256_key())
     for changes, code in [
         ({"agencies": ("H99", "x\0y", COMMUNE)}, "agencies-refused"),
-        ({"dialect": "vxp"}, "system-invalid"),
+        ({"dialect": "soap"}, "system-invalid"),
+        ({"secret": "a-secret-of-its-own"}, "system-invalid"),
+        ({"sources": ("203.0.113.0/24",)}, "system-invalid"),
+        ({"dialect": "vxp", "secret": "short"}, "system-invalid"),
+        ({"dialect": "vxp", "secret": "mật khẩu của tôi"}, "system-invalid"),
+        ({"dialect": "vxp", "sources": ("203.0.113.7/24",)}, "system-invalid"),
         ({"name": "a\nb"}, "system-invalid"),
         ({"keys": [{"purpose": "seal", "csr": "nonsense"}]}, "certificate-request-invalid"),
         ({"keys": [{"purpose": "ca", "csr": request}]}, "certificate-request-invalid"),
