@@ -37,13 +37,13 @@ _DISPATCHES = select(
 _DISPATCHES_OF = _DISPATCHES.where(dispatches.c.document_id == any_(bindparam("ids", type_=ARRAY(Uuid)))).order_by(
     dispatches.c.accepted_at, dispatches.c.id
 )
-_ADD_DOCUMENTS = inserting(documents, *documents.columns.keys(), more="ON CONFLICT DO NOTHING RETURNING id")
-_ADD_DISPATCHES = inserting(
+ADD_DOCUMENTS = inserting(documents, *documents.columns.keys(), more="ON CONFLICT DO NOTHING RETURNING id")
+ADD_DISPATCHES = inserting(
     dispatches,
     *dispatches.columns.keys(),
     more="ON CONFLICT ON CONSTRAINT dispatches_addressees DO NOTHING RETURNING id",
 )
-_ADD_CHUNKS = inserting(
+ADD_CHUNKS = inserting(
     dispatch_chunks,
     *("id", "dispatch_id", "document_id", "number", "lane", "sender_key", "accepted_at"),
     *("addressee_keys", "addressee_count", "requeued_delivery_id", "state"),
@@ -138,16 +138,21 @@ async def add_documents(connection: AsyncConnection, rows: Sequence[dict[str, An
     """
     Write documents; the ids of those whose DocumentId the sender had not used before.
     """
-    # In one order everywhere, so that two transactions with the same documents wait and do not lock each other out.
-    ordered = sorted(rows, key=lambda row: (row["sender_key"], row["sender_document_id"]))
-    return set((await connection.execute(_ADD_DOCUMENTS.alone, as_rows(ordered))).scalars())
+    return set((await connection.execute(ADD_DOCUMENTS.alone, as_rows(in_order(rows)))).scalars())
+
+
+def in_order(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """
+    Documents in one order everywhere, so that two transactions with the same ones wait and do not lock each other out.
+    """
+    return sorted(rows, key=lambda row: (row["sender_key"], row["sender_document_id"]))
 
 
 async def add_dispatches(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[UUID]:
     """
     Write dispatches; the ids of those whose set of addressees was not dispatched before.
     """
-    return set((await connection.execute(_ADD_DISPATCHES.alone, as_rows(rows))).scalars())
+    return set((await connection.execute(ADD_DISPATCHES.alone, as_rows(rows))).scalars())
 
 
 async def add_chunks(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
@@ -155,7 +160,7 @@ async def add_chunks(connection: AsyncConnection, rows: Sequence[dict[str, Any]]
     Put chunks into the backlog.
     """
     if rows:
-        await connection.execute(_ADD_CHUNKS.alone, as_rows(rows))
+        await connection.execute(ADD_CHUNKS.alone, as_rows(rows))
 
 
 async def addressees_so_far(connection: AsyncConnection, document_id: UUID) -> set[UUID]:

@@ -19,7 +19,7 @@ from services.routing.errors import (
 )
 from services.routing.repository import documents as repository
 from services.routing.repository.documents import EarlierDocument, StoredDispatch
-from services.routing.repository.keys import NewKey, add_keys
+from services.routing.repository.keys import ADD_KEYS, NewKey, key_rows
 from services.routing.usecases import checks
 from services.routing.usecases.access import authorize
 from services.routing.usecases.checks import ReadDocument
@@ -31,7 +31,7 @@ from shared.contracts.routing import DocumentAccepted, DocumentRefused, SubmitDo
 from shared.contracts.signing import VerificationReport
 from shared.errors import FieldError, Rejected, Unavailable
 from shared.groups import EachAlone
-from shared.outbox import UnitOfWork
+from shared.outbox import UnitOfWork, WorkAtOnce
 from shared.telemetry import correlation_id, get_logger
 
 OPERATION = "submit_document"
@@ -111,7 +111,7 @@ async def _submit(context: Context, mandate: Mandate, request: SubmitDocument) -
     # 2. What the packet says, and whether the caller may send it.
     urgent = request.priority is not None and request.priority >= Lane.VERY_URGENT
     document = await checks.read_document(context, request.packet_sha256, urgent=urgent)
-    sender = checks.check_sender(mandate, document)
+    sender = checks.check_sender(mandate, document, named=request.sender)
     codes = _asked_codes(request, document)
 
     # 3. The same packet to the same addressees was accepted before: its answer stands, whatever has changed since.
@@ -208,26 +208,24 @@ def _acceptance(
 
 
 async def _write_first(context: Context, group: Sequence[_Accepted]) -> list[Submitted | Exception | None]:
-    """Write documents nobody had sent when we looked; where somebody was faster, each is done alone."""
-    if len(group) == 1:
-        return [await _write_further(context, group[0])]
-    async with context.store.begin() as uow:
-        ids = [accepted.acceptance.document_id for accepted in group]
-        if await repository.add_documents(uow.connection, [_document_row(one) for one in group]) != set(ids):
-            raise EachAlone("others submit the same document at this moment")
-        keys = [_new_key(context, accepted) for accepted in group]
-        if not await add_keys(uow.connection, [key for key in keys if key is not None]):
-            raise EachAlone("a copy of this request is being answered at this moment")
-        rows, chunks = [], []
-        for accepted in group:
-            to_open = list(accepted.acceptance.addressees.keys)
-            rows.append(_dispatch_row(accepted, len(to_open)))
-            chunks += _chunk_rows(context, accepted, to_open)
-            _announce(context, uow, accepted, is_new=True)
-        await repository.add_dispatches(uow.connection, rows)
-        await repository.add_chunks(uow.connection, chunks)
-        await uow.commit()
-    return [_answer(accepted) for accepted in group]
+    """Write documents nobody had sent when we looked, in one statement; if somebody was faster, each is done alone."""
+    work = WorkAtOnce(context.store)
+    dispatches, chunks = [], []
+    for accepted in group:
+        to_open = list(accepted.acceptance.addressees.keys)
+        dispatches.append(_dispatch_row(accepted, len(to_open)))
+        chunks += _chunk_rows(context, accepted, to_open)
+        _announce(context, work, accepted, is_new=True)
+    keys = [_new_key(context, accepted) for accepted in group]
+    work.add(repository.ADD_DOCUMENTS, repository.in_order([_document_row(accepted) for accepted in group]))
+    work.add(ADD_KEYS, key_rows([key for key in keys if key is not None]))
+    work.add(repository.ADD_DISPATCHES, dispatches)
+    work.add(repository.ADD_CHUNKS, chunks)
+    if await work.commit():
+        return [_answer(accepted) for accepted in group]
+    if len(group) > 1:
+        raise EachAlone("others submit the same document at this moment")
+    return [await _write_further(context, group[0])]
 
 
 async def _write_further(context: Context, accepted: _Accepted) -> Submitted | None:
@@ -261,7 +259,7 @@ def _new_key(context: Context, accepted: _Accepted) -> NewKey | None:
     return _key(accepted.mandate, accepted.request).new(accepted.acceptance.dispatch_id, context.clock.now())
 
 
-def _announce(context: Context, uow: UnitOfWork, accepted: _Accepted, *, is_new: bool) -> None:
+def _announce(context: Context, uow: UnitOfWork | WorkAtOnce, accepted: _Accepted, *, is_new: bool) -> None:
     acceptance, document, sender = accepted.acceptance, accepted.document, accepted.sender
     uow.outbox.add(
         DocumentAccepted(
