@@ -17,13 +17,14 @@ from gateway.api.route import axis_route
 from gateway.api.token import TokenError, add_token
 from gateway.api.trust import add_trust
 from gateway.api.webhooks import add_webhooks
-from gateway.doorway import Guard, Observer
+from gateway.doorway import Answers, Guard, Observer
 from gateway.limits import Pace, Uploads
 from gateway.mailboxes import Mailboxes
 from gateway.pages import add_finding_pages, add_problem_pages, add_reference_page
 from gateway.proxied import BehindProxy, read_networks
 from gateway.refusals import Refusals
 from gateway.settings import Settings
+from gateway.vxp import Dialects
 from shared.blobs import BlobStore
 from shared.clock import Clock
 from shared.http import CorrelationMiddleware, ProblemDetails, TraceMiddleware
@@ -124,13 +125,14 @@ def create_app(
     add_problem_pages(admin, context)
     add_reference_page(admin)
 
-    def doorway(app: FastAPI, listener: str) -> ASGIApp:
-        guarded = Guard(app, settings=settings, refusals=refusals)
-        observed = Observer(guarded, registry=figures.registry, listener=listener, refusals=refusals)
+    def doorway(app: ASGIApp, listener: str, answers: Answers) -> ASGIApp:
+        guarded = Guard(app, settings=settings, refusals=answers)
+        observed = Observer(guarded, registry=figures.registry, listener=listener, refusals=answers)
         correlated = CorrelationMiddleware(TraceMiddleware(observed) if tracing() else observed, lambda: new_id().hex)
         return BehindProxy(correlated, proxies=read_networks(settings.trusted_proxies))
 
-    return Gateway(doorway(public, "public"), doorway(admin, "admin"), mailboxes)
+    dialects = Dialects(public, context=context, refusals=refusals)
+    return Gateway(doorway(dialects, "public", dialects), doorway(admin, "admin", refusals), mailboxes)
 
 
 def _application(settings: Settings, refusals: Refusals, *, title: str, description: str) -> FastAPI:

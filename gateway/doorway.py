@@ -2,18 +2,27 @@
 
 import hashlib
 import time
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import HeadersTooLarge, NotFound, RequestInvalid
 from gateway.limits import RateLimit
-from gateway.refusals import Refusals
 from gateway.settings import Settings
 from shared.errors import AxisError
 from shared.telemetry import get_logger
 
 _logger = get_logger(__name__)
+
+
+class Answers(Protocol):
+    """
+    Turns what was raised into an answer.
+    """
+
+    def answer(self, scope: Scope, error: Exception) -> Response: ...
 
 
 class Observer:
@@ -30,7 +39,7 @@ class Observer:
         refusals: For what escapes.
     """
 
-    def __init__(self, app: ASGIApp, *, registry: CollectorRegistry, listener: str, refusals: Refusals) -> None:
+    def __init__(self, app: ASGIApp, *, registry: CollectorRegistry, listener: str, refusals: Answers) -> None:
         self._app = app
         self._listener = listener
         self._refusals = refusals
@@ -111,7 +120,7 @@ class Guard:
         refusals: Makes the answers.
     """
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, refusals: Refusals) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings, refusals: Answers) -> None:
         self._app = app
         self._max_header_bytes = settings.max_header_bytes
         self._refusals = refusals

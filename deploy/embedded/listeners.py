@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from deploy.embedded.errors import NodeError
+from deploy.embedded.http import Protocol
 
 GRACE_SECONDS = 5
 """Open requests may take this long to end when the node stops; a long poll ends by itself at once."""
@@ -64,19 +65,7 @@ class Listeners:
         """
         sockets = [_bind(door) for door in self.doors]
         for door, listening in zip(self.doors, sockets, strict=True):
-            config = uvicorn.Config(
-                door.app,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                proxy_headers=False,  # whom to believe about callers is the gateway's own setting
-                date_header=True,
-                h11_max_incomplete_event_size=2 * 1024 * 1024,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=self.grace_seconds,
-                backlog=_BACKLOG,
-            )
+            config = server_config(door.app, self.grace_seconds)
             server = _Server(config)
             self._servers.append(server)
             self._tasks.append(asyncio.create_task(server.serve(sockets=[listening])))
@@ -93,6 +82,29 @@ class Listeners:
         for server in self._servers:
             server.should_exit = True
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def server_config(app: Any, grace_seconds: int = GRACE_SECONDS) -> uvicorn.Config:
+    """
+    Say how a door is served.
+
+    Args:
+        app: What answers.
+        grace_seconds: How long open requests may take to end.
+    """
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,  # whom to believe about callers is the gateway's own setting
+        date_header=True,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=grace_seconds,
+        backlog=_BACKLOG,
+    )
 
 
 def _bind(door: Door) -> socket.socket:

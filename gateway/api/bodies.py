@@ -87,14 +87,16 @@ async def receive_packet(
 
 @asynccontextmanager
 async def incoming(
-    request: Request, context: Context, caller: Caller, *, lane: Lane, types: tuple[str, ...], max_bytes: int
+    request: Request, context: Context, caller: Caller, *, lane: Lane, types: tuple[str, ...] | None, max_bytes: int
 ) -> AsyncGenerator[AsyncGenerator[bytes, None], None]:
     """
     Give the chunks of a large body, once its head is good and the caller has a place; see `receive_packet`.
 
     What the chunks make up counts only when they ended by themselves: then they are complete and have their digest.
+    Without types, a body of any type is taken.
     """
-    check_media_type(request, types)
+    if types is not None:
+        check_media_type(request, types)
     length = _announced(request)
     if length is None:
         raise LengthRequired("announce the length of the body in Content-Length")

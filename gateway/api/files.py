@@ -75,7 +75,7 @@ class _Files:
         head = {**_head(blob), "Content-Length": str(end - start)}
         if part is not None:
             head["Content-Range"] = f"bytes {start}-{end - 1}/{blob.bytes}"
-        chunks = await _begun(self.context.blobs.open(blob.sha256, start=start, end=end))
+        chunks = await begun(self.context.blobs.open(blob.sha256, start=start, end=end))
         return _File(chunks, status_code=200 if part is None else 206, headers=head)
 
     async def _describe(self, question: ChooseDelivery | OpenAttachment) -> OpenBlob:
@@ -192,8 +192,10 @@ def _head(blob: OpenBlob) -> dict[str, str]:
     }
 
 
-async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Read the first chunk, so that missing bytes are a problem and not an answer cut short."""
+async def begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """
+    Read the first chunk, so that missing bytes are a problem and not an answer cut short.
+    """
     first = await anext(chunks, b"")
 
     async def all_of_it() -> AsyncIterator[bytes]:

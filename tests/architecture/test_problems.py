@@ -106,7 +106,7 @@ def test_the_table_holds_nothing_that_nobody_raises() -> None:
 
 
 def test_no_code_stands_in_the_table_twice() -> None:
-    from gateway.problems import access, http, proxy, receiving, registry, sending
+    from gateway.problems import access, http, proxy, receiving, registry, sending, vxp
 
     parts = (
         access.ACCESS,
@@ -115,6 +115,7 @@ def test_no_code_stands_in_the_table_twice() -> None:
         receiving.RECEIVING,
         registry.REGISTRY,
         sending.SENDING,
+        vxp.VXP,
     )
     codes = [kind.code for part in parts for kind in part]
     assert len(codes) == len(set(codes))

@@ -7,6 +7,7 @@ letters beyond ASCII, of headers that are alike but for their capitals, in `Acce
 """
 
 import asyncio
+import contextlib
 import gzip
 import ssl
 from dataclasses import dataclass, field
@@ -57,18 +58,20 @@ class Socket:
         url: The base address, to which a slash and the operation are added whatever it ends in.
         tls: For HTTPS.
         sent: Every request's bytes, in order.
+        lingers: Connections stay open until `collect`, as the real client's do until its garbage is collected.
         piece_bytes: A request's head is written in pieces of so many bytes; None: at once.
     """
 
     url: str
     tls: ssl.SSLContext | None = None
     sent: list[bytes] = field(default_factory=list)
+    lingers: bool = False
     piece_bytes: int | None = None
     _left_open: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def by_apache(self, method: str, operation: str, lines: Lines, body: bytes | None) -> Answer:
         """
-        Ask as Apache HttpClient does; the connection is left open until `collect`.
+        Ask as Apache HttpClient does.
         """
         head = [f"{method} {self._path(operation)} HTTP/1.1", *(f"{name}: {value}" for name, value in lines)]
         agents = [line for line in head if line.startswith("User-Agent: ")]
@@ -109,6 +112,8 @@ class Socket:
         """
         for writer in self._left_open:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
         self._left_open.clear()
 
     @property
@@ -122,7 +127,19 @@ class Socket:
         parts = urlsplit(self.url)
         port = parts.port or (443 if self.tls else 80)
         reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=self.tls, limit=1 << 24)
-        self._left_open.append(writer)
+        try:
+            return await self._talk(reader, writer, head, body, waits=waits)
+        finally:
+            if self.lingers:
+                self._left_open.append(writer)
+            else:
+                writer.close()
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
+
+    async def _talk(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes, body: bytes, *, waits: bool
+    ) -> Answer:
         self.sent.append(head + body)
         size = self.piece_bytes or len(head)
         for start in range(0, len(head), size):

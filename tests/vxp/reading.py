@@ -6,6 +6,7 @@ measured with the real client; each has a test in `test_reading.py`.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -66,7 +67,7 @@ def read_sent(release: Release, answer: Answer) -> Result | None:
         return Result(answer=answer)
 
 
-def read_list(release: Release, answer: Answer, members: dict[str, type], *, inbox: bool = False) -> Result | None:
+def read_list(release: Release, answer: Answer, members: Mapping[str, type], *, inbox: bool = False) -> Result | None:
     """
     Read a list: one member that is null, or of another type, and the whole list is lost.
     """

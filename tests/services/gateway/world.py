@@ -253,6 +253,20 @@ def _answer_everything(world: World) -> None:
         ordinary.append((operations.list, DeadMessages(items=(message,))))
         ordinary.append((operations.retry, DeadResult(found=1)))
         ordinary.append((operations.drop, DeadResult(found=1)))
+    # Those only the national dialect asks; its tests say what is answered.
+    of_the_dialect: tuple[Operation[Any, Any], ...] = (
+        registry.CHECK_SIGNED_HEADER,
+        registry.LIST_UNITS,
+        registry.REGISTER_UNIT,
+        registry.CANCEL_UNIT,
+        routing.SUBMIT_STATUS,
+        routing.LIST_STATUS_ITEMS,
+        routing.OPEN_STATUS,
+        routing.ACKNOWLEDGE_STATUS,
+        routing.LIST_SENT,
+        routing.COUNT_INBOX,
+    )
+    ordinary += [(operation, refused("vxp-signature")) for operation in of_the_dialect]
     for operation, answer in ordinary:
         world.answer(operation, answer)
 
