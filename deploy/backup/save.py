@@ -162,7 +162,11 @@ async def _describe(service: str, url: URL, exported: str) -> Schema:
 async def _list_packets(connection: asyncpg.Connection, place: Path) -> None:
     with place.open("w", encoding="ascii") as file:
         async for digest, size in connection.cursor(
-            "SELECT packet_sha256, max(packet_bytes) FROM routing.documents GROUP BY 1 ORDER BY 1", prefetch=10_000
+            "SELECT digest, max(size) FROM ("
+            " SELECT packet_sha256 AS digest, packet_bytes AS size FROM routing.documents"
+            " UNION ALL SELECT bytes_sha256, bytes_size FROM routing.status_items WHERE bytes_sha256 IS NOT NULL"
+            ") AS kept GROUP BY 1 ORDER BY 1",
+            prefetch=10_000,
         ):
             file.write(f"{digest} {size}\n")
 

@@ -121,6 +121,27 @@ _WRONG: Final = (
         Text("Đây là gói trạng thái, không phải văn bản.", "This is a status package, not a document."),
     ),
     _error(
+        "document-package",
+        "Gửi văn bản như văn bản; với VXP là `messagetype` `edoc`.",
+        "Send a document as a document; over VXP its `messagetype` is `edoc`.",
+        Text("Đây là gói văn bản, không phải gói trạng thái.", "This is a document package, not a status."),
+    ),
+    _error(
+        "status-document-unknown",
+        "Ghi ResponseFor như văn bản đã nhận: OrganId của nơi gửi, DocumentId, Code.",
+        "Let ResponseFor say what the document says: its sender's OrganId, its DocumentId, its Code.",
+        Text(
+            "Không có văn bản nào như ResponseFor giữa hai cơ quan này.",
+            "No document such as ResponseFor names has passed between these two agencies.",
+        ),
+    ),
+    _error(
+        "sender-differs",
+        "Ghi cùng một mã cơ quan ở yêu cầu và ở From của gói tin.",
+        "Name the same agency in the request and in the packet's From.",
+        Text("Nơi gửi nêu trong yêu cầu khác với From.", "The request names another sender than From."),
+    ),
+    _error(
         "addressee-unknown",
         "Tra cứu mã tại `/v1/agencies`.",
         "Look the code up at `/v1/agencies`.",

@@ -4,7 +4,19 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from services.routing.usecases import acknowledge, documents, health, inbox, operate, statuses, submit, validate
+from services.routing.usecases import (
+    acknowledge,
+    documents,
+    health,
+    inbox,
+    operate,
+    sent,
+    status_items,
+    status_packages,
+    statuses,
+    submit,
+    validate,
+)
 from services.routing.usecases.context import Context
 from services.routing.usecases.open_chunk import open_chunk
 from shared.contracts import routing
@@ -45,6 +57,12 @@ def answer_asks(bus: Bus, context: Context) -> None:
     answer(routing.ACKNOWLEDGE, acknowledge.acknowledge)
     answer(routing.REPORT_STATUS, statuses.report_status)
     answer(routing.LIST_STATUSES, statuses.list_statuses)
+    answer(routing.SUBMIT_STATUS, status_packages.submit_status)
+    answer(routing.LIST_STATUS_ITEMS, status_items.list_status_items)
+    answer(routing.OPEN_STATUS, status_items.open_status)
+    answer(routing.ACKNOWLEDGE_STATUS, status_items.acknowledge_status)
+    answer(routing.COUNT_INBOX, status_items.count_inbox)
+    answer(routing.LIST_SENT, sent.list_sent)
     answer(routing.READ_QUEUES, operate.read_queues)
     answer(routing.SET_PAUSE, operate.set_pause)
     answer(routing.LIST_FAILED, operate.list_failed)

@@ -254,7 +254,7 @@ class StatusResponse(ResponseFor):
     """
 
     organ_id: Annotated[str, El("OrganId", required=True, longest=LONGEST_CODE)] = ""
-    document_id: Annotated[str, El("DocumentId", required=True, longest=LONGEST_IDENTIFIER)] = ""
+    document_id: Annotated[str, El("DocumentId", expected=True, longest=LONGEST_IDENTIFIER)] = ""
 
 
 class StatusReport(Block):

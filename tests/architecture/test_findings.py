@@ -36,7 +36,7 @@ def test_everything_acceptance_finds_has_its_page() -> None:
     service = Path(submission.__file__).parents[1]
     sources = [
         service / "domain" / "submission.py",
-        *(service / "usecases" / name for name in ("checks.py", "submit.py")),
+        *(service / "usecases" / name for name in ("checks.py", "status_packages.py", "submit.py")),
     ]
     found = {code for path in sources for code in re.findall(r'code="([a-z-]+)"', path.read_text(encoding="utf-8"))}
     found |= set(re.findall(r'return "(addressee-[a-z-]+)"', sources[0].read_text(encoding="utf-8")))

@@ -1,11 +1,12 @@
 """Packets in the blob store, read by workers that may die of them."""
 
+import io
 import tempfile
 from pathlib import Path
 
 from services.routing.clients.registry import Offload
-from shared.blobs import BlobMissing, BlobStore
-from shared.edxml import Attachment, Packet, PacketLimits
+from shared.blobs import BlobMissing, BlobStore, StoredBlob
+from shared.edxml import Attachment, Packet, PacketLimits, StatusReport, write_status
 from shared.sandbox import Sandbox
 
 READ_PACKET = "read_packet"
@@ -69,6 +70,21 @@ class Packets:
         """
         if not await self._blobs.renew(sha256):
             raise BlobMissing(f"the packet {sha256} is not in the store any more")
+
+    async def write_status(self, status: StatusReport) -> StoredBlob:
+        """
+        Write a status package into the store; the same status makes the same bytes.
+        """
+
+        def write() -> bytes:
+            out = io.BytesIO()
+            write_status(status, out)
+            return out.getvalue()
+
+        octets = await self._offload(write)
+        async with self._blobs.writer(len(octets)) as writer:
+            await writer.write(octets)
+            return await writer.commit()
 
     async def provide_attachment(self, packet_sha256: str, index: int, attachment: Attachment) -> None:
         """

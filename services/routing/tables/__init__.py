@@ -52,6 +52,7 @@ documents = Table(
 )
 Index("documents_by_sender", documents.c.sender_key, documents.c.accepted_at.desc(), documents.c.id.desc())
 Index("documents_packet", documents.c.packet_sha256)
+Index("documents_code", documents.c.sender_key, documents.c.code, documents.c.accepted_at.desc())
 
 dispatches = Table(
     "dispatches",
@@ -224,6 +225,7 @@ status_items = Table(
     Column("bytes_sha256", Text),
     Column("state", Text, nullable=False),
     Column("changed_at", _moment, nullable=False),
+    Column("bytes_size", BigInteger),
 )
 Index(
     "status_items_waiting",
@@ -231,6 +233,7 @@ Index(
     status_items.c.status_id,
     postgresql_where=sql("state IN ('available', 'fetched')"),
 )
+Index("status_items_bytes", status_items.c.bytes_sha256, postgresql_where=sql("bytes_sha256 IS NOT NULL"))
 
 idempotency_keys = Table(
     "idempotency_keys",

@@ -55,21 +55,39 @@ async def read_document(context: Context, packet_sha256: str, *, urgent: bool = 
     return ReadDocument(packet, packet.header)
 
 
-def check_sender(mandate: Mandate, document: ReadDocument) -> AgencyEntry:
+def check_sender(mandate: Mandate, document: ReadDocument, *, named: str | None = None) -> AgencyEntry:
     """
-    Find the sender among the agencies the caller may send for.
+    Find the sender among the agencies the caller may send for; as `check_from`.
+    """
+    return check_from(mandate, document.header.sender.organ_id, Role.SENDER, named=named)
+
+
+def check_from(mandate: Mandate, code: str, role: Role, *, named: str | None = None) -> AgencyEntry:
+    """
+    Find the agency a packet is from among those the caller may act for.
+
+    Args:
+        mandate: Of the caller.
+        code: `From` as the packet has it.
+        role: What the caller must be for it.
+        named: What the request itself calls the sender; None where it does not.
 
     Raises:
-        SenderNotYours: It is unknown, closed, or not granted to the system.
+        SenderNotYours: It is unknown, closed, not granted to the system, or another agency than the request names.
         AgencyNotYours: The token was narrowed to others.
     """
-    code = document.header.sender.organ_id
     entry = mandate.register.find(code, mandate.at)
-    if entry is None or not mandate.has_role(entry.key, Role.SENDER):
+    if named is not None and mandate.register.find(named, mandate.at) != entry:
+        detail = (
+            f"Nơi gửi {named} khác với From {code} của gói tin. / The sender {named} is not the packet's From, {code}."
+        )
+        error = FieldError(pointer=f"{HEADER}/From/OrganId", code="sender-differs", detail=detail)
+        raise SenderNotYours(detail, errors=[error])
+    if entry is None or not mandate.has_role(entry.key, role):
         detail = f"Hệ thống không được gửi thay cơ quan {code} (From). / Your system may not send for {code} (From)."
         error = FieldError(pointer=f"{HEADER}/From/OrganId", code="sender-not-yours", detail=detail)
         raise SenderNotYours(detail, errors=[error])
-    if not mandate.may(entry.key, Role.SENDER):
+    if not mandate.may(entry.key, role):
         raise AgencyNotYours(
             f"Token không bao gồm cơ quan {code}. / The token was narrowed to other agencies than {code}."
         )

@@ -1,6 +1,7 @@
-"""The collector: what no document refers to is set aside after a day, and deleted an hour after that."""
+"""The collector: what no document and no status refers to is set aside after a day, and deleted an hour after that."""
 
 from services.routing.repository import documents as repository
+from services.routing.repository import status_items
 from services.routing.usecases.context import Context
 from shared.telemetry import get_logger
 
@@ -40,4 +41,5 @@ async def collect_blobs(context: Context) -> None:
 
 async def _referenced(context: Context, digests: list[str]) -> set[str]:
     async with context.store.read() as connection:
-        return await repository.referenced_packets(connection, digests)
+        packets = await repository.referenced_packets(connection, digests)
+        return packets | await status_items.referenced_bytes(connection, digests)

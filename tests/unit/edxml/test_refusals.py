@@ -221,7 +221,6 @@ STATUS = a_status_packet()
         pytest.param({"value-invalid"}, changed(b"StatusCode>01", b"StatusCode>07", STATUS), id="code 07"),
         pytest.param({"element-missing"}, changed(b"StatusCode>01", b"StatusCode>", STATUS), id="no code"),
         pytest.param({"element-missing"}, without("ResponseFor", STATUS), id="no document"),
-        pytest.param({"element-missing"}, without("DocumentId", STATUS), id="no identifier"),
         pytest.param({"element-missing"}, without("Timestamp", STATUS), id="no time"),
         pytest.param({"timestamp-invalid"}, changed(b" 08:30:00<", b"<", STATUS), id="no time of day"),
         pytest.param(
@@ -241,6 +240,13 @@ def test_what_is_wrong_in_a_status_package_is_named(
     refused = refusal(octets)
     assert refused.code == "packet-invalid"
     assert {error.code for error in refused.errors} == expected
+
+
+def test_a_status_may_name_its_document_by_the_code_alone(read: Callable[..., Packet]) -> None:
+    packet = read(without("DocumentId", STATUS))
+    assert packet.status is not None
+    assert (packet.status.response_for.document_id, packet.status.response_for.code) == ("", "12/UBND-VP")
+    assert [warning.code for warning in packet.warnings] == ["element-absent"]
 
 
 def test_ten_thousand_attachments_are_refused_and_a_thousand_are_read(
