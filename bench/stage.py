@@ -8,9 +8,9 @@ from typing import Final
 import httpx
 
 from bench.deployments import Deployment
-from deploy.embedded.systems import ensure_system
-from shared.client import Call, Credential, Transport
-from shared.contracts.registry import ImportReport, Role
+from deploy.embedded.systems import ensure_system, import_table
+from shared.client import Credential, Transport
+from shared.contracts.registry import Role
 
 SENDER: Final = "H43"
 RECEIVERS: Final = 3
@@ -83,9 +83,7 @@ async def import_agencies(deployment: Deployment, count: int) -> None:
     content = table.getvalue().encode()
     admin, public = open_ways(deployment)
     async with admin, public:
-        params = {"as_of": _AS_OF}
-        call = Call("POST", "/v1/admin/agencies/import", params=params, content=content, content_type="text/csv")
-        report = await admin.ask(call, ImportReport)
+        report = await import_table(admin, content, as_of=_AS_OF)
     if report.errors:
         raise ValueError(f"the register refused the agencies: {report.errors[0]}")
 

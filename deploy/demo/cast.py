@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from deploy.embedded.papers import seal_of
-from deploy.embedded.systems import ensure_system
+from deploy.embedded.systems import ensure_system, import_table
 from shared.client import AxisClient, Call, Credential, Transport
 from shared.contracts.registry import AgencyEntry, AgencyPage, ImportReport
 from shared.edxml import Seal
@@ -109,10 +108,8 @@ async def import_agencies(cast: Cast) -> ImportReport:
     """
     Take the real agencies: the ministries, and the province with everything below it.
     """
-    params: dict[str, Any] = {"as_of": AS_OF, "under": PROVINCE, "level": "central"}
     table = (DATA / "agencies-2024.csv").read_bytes()
-    call = Call("POST", "/v1/admin/agencies/import", params=params, content=table, content_type="text/csv")
-    report = await cast.admin.ask(call, ImportReport)
+    report = await import_table(cast.admin, table, as_of=AS_OF, under=PROVINCE, level="central")
     for level in ("central", "province", "district", "commune"):
         found = await _all_agencies(cast.public, level)
         cast.imported[level] = len(found)

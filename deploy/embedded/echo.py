@@ -10,9 +10,8 @@ from typing import Any, Final
 
 from deploy.embedded.node import Node
 from deploy.embedded.papers import REPORT, paper, seal_of
-from deploy.embedded.systems import ensure_system
-from shared.client import AxisClient, Call, ClientError, Credential, Rejected, Transport
-from shared.contracts.registry import ImportReport
+from deploy.embedded.systems import ensure_system, import_table
+from shared.client import AxisClient, ClientError, Credential, Rejected, Transport
 from shared.contracts.routing import DeliveryView, InboxItem
 from shared.edxml import ResponseFor, Seal
 from shared.telemetry import get_logger
@@ -54,14 +53,7 @@ async def ensure_echo(node: Node) -> Credential:
     Put the echo agency into the register, with a system of its own; what is there stays.
     """
     async with ways_to(node) as ways:
-        call = Call(
-            "POST",
-            "/v1/admin/agencies/import",
-            params={"as_of": "2018-01-01"},
-            content=_AGENCY_TABLE.encode(),
-            content_type="text/csv",
-        )
-        await ways.admin.ask(call, ImportReport)
+        await import_table(ways.admin, _AGENCY_TABLE.encode(), as_of="2018-01-01")
         return await ensure_system(
             ways.admin, ways.public, node.home.systems, system_id="echo", name=ECHO_NAME, agencies=[ECHO_CODE]
         )

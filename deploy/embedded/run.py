@@ -18,9 +18,8 @@ from deploy.embedded.echo import ECHO_CODE, ECHO_NAME, echo, ensure_echo, ways_t
 from deploy.embedded.home import Home
 from deploy.embedded.node import Node
 from deploy.embedded.papers import paper, seal_of
-from deploy.embedded.systems import ensure_system
-from shared.client import Call, Credential, write_private
-from shared.contracts.registry import ImportReport
+from deploy.embedded.systems import ensure_system, import_table
+from shared.client import Credential, write_private
 from shared.telemetry import configure_logs
 
 SAMPLE_SYSTEM: Final = "thu-nghiem"
@@ -92,9 +91,7 @@ async def _run(home: Home, console: Console, *, with_echo: bool) -> None:
 async def _try_out(node: Node, console: Console) -> None:
     async with ways_to(node) as ways:
         table = await asyncio.to_thread(TABLE.read_bytes)
-        params = {"as_of": TABLE_AS_OF, "under": node.config.node_id, "level": "central"}
-        call = Call("POST", "/v1/admin/agencies/import", params=params, content=table, content_type="text/csv")
-        report = await ways.admin.ask(call, ImportReport)
+        report = await import_table(ways.admin, table, as_of=TABLE_AS_OF, under=node.config.node_id, level="central")
         console.print(f"Danh mục / register: {report.added} mới / added, {report.unchanged} giữ nguyên / unchanged")
         sample = await ensure_system(
             ways.admin,

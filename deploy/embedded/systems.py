@@ -1,4 +1,4 @@
-"""Systems made on the node's own machine: for the echo agency, for trying things out, and for the demonstration."""
+"""Agencies and systems made on the node's own machine: the echo agency, for trying out, for the demonstration."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,20 @@ from shared.client import Call, Credential, Rejected, Transport
 from shared.client.keys import PURPOSES, keep_key
 from shared.client.registration import Issued, assemble, key_requests
 from shared.client.trust import read_anchors
-from shared.contracts.registry import Role
+from shared.contracts.registry import ImportReport, Role
+
+
+async def import_table(admin: Transport, table: bytes, **choice: str) -> ImportReport:
+    """
+    Take a table of agencies into the register.
+
+    Args:
+        admin: Way to the administrative listener, with an administrator's credential.
+        table: CSV.
+        choice: Day the table stands for (`as_of`), and which part of it is taken (`under`, `level`).
+    """
+    call = Call("POST", "/v1/admin/agencies/import", params=choice, content=table, content_type="text/csv")
+    return await admin.ask(call, ImportReport)
 
 
 async def ensure_system(

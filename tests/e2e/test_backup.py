@@ -22,11 +22,10 @@ from deploy.embedded.errors import NodeError
 from deploy.embedded.home import Home, init_home
 from deploy.embedded.papers import REPORT, paper, seal_of
 from deploy.embedded.postgres import PrivatePostgres
-from deploy.embedded.systems import ensure_system
+from deploy.embedded.systems import ensure_system, import_table
 from services.audit.domain import is_consistent
-from shared.client import AxisClient, Call, Credential, RetryPolicy, SentDocument, Transport
+from shared.client import AxisClient, Credential, RetryPolicy, SentDocument, Transport
 from shared.contracts.audit import Consistency, TreeHead
-from shared.contracts.registry import ImportReport
 from shared.testing.invariants import check_invariants
 from shared.testing.node_process import NodeProcess
 
@@ -85,16 +84,7 @@ async def traffic_at(home: Home) -> AsyncIterator[Traffic]:
     url = home.config().public_url
     credential = Credential.read(home.admin_credential)
     async with Transport(credential.url, credential) as admin, Transport(url) as public:
-        await admin.ask(
-            Call(
-                "POST",
-                "/v1/admin/agencies/import",
-                params={"as_of": "2024-12-31", "under": "H43"},
-                content=TABLE.read_bytes(),
-                content_type="text/csv",
-            ),
-            ImportReport,
-        )
+        await import_table(admin, TABLE.read_bytes(), as_of="2024-12-31", under="H43")
         found = [
             await ensure_system(
                 admin, public, home.systems, system_id=f"qlvb-{code.lower()}", name=name, agencies=[code]

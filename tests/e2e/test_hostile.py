@@ -19,10 +19,9 @@ import pytest_asyncio
 from deploy.embedded.home import Home, init_home
 from deploy.embedded.papers import seal_of
 from deploy.embedded.postgres import PrivatePostgres
-from deploy.embedded.systems import ensure_system
-from shared.client import Call, Credential, Transport
+from deploy.embedded.systems import ensure_system, import_table
+from shared.client import Credential, Transport
 from shared.client.tokens import make_assertion
-from shared.contracts.registry import ImportReport
 from shared.edxml import AttachmentSource
 from shared.testing.node_process import NodeProcess
 from tests.e2e.hostile import (
@@ -60,14 +59,7 @@ async def target(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Targ
             Transport(config.public_url) as public,
             httpx.AsyncClient(base_url=config.public_url, timeout=60) as http,
         ):
-            table = Call(
-                "POST",
-                "/v1/admin/agencies/import",
-                params={"as_of": "2024-12-31", "under": "H43"},
-                content=TABLE.read_bytes(),
-                content_type="text/csv",
-            )
-            await admin.ask(table, ImportReport)
+            await import_table(admin, TABLE.read_bytes(), as_of="2024-12-31", under="H43")
             systems = [
                 await ensure_system(admin, public, home.systems, system_id=name, name=name, agencies=agencies)
                 for name, agencies in (

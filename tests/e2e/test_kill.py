@@ -15,9 +15,8 @@ import asyncpg
 from deploy.embedded.home import Home, init_home
 from deploy.embedded.papers import REPORT, paper, seal_of
 from deploy.embedded.postgres import PrivatePostgres
-from deploy.embedded.systems import ensure_system
-from shared.client import AxisClient, Call, Credential, Transport
-from shared.contracts.registry import ImportReport
+from deploy.embedded.systems import ensure_system, import_table
+from shared.client import AxisClient, Credential, Transport
 from shared.testing.invariants import check_invariants
 from shared.testing.node_process import NodeProcess
 from tests.kill.patience import PATIENT, patiently
@@ -115,14 +114,7 @@ async def test_a_node_killed_twenty_times_under_load_loses_and_doubles_nothing(t
 async def _prepare(home: Home, clients: list[AxisClient], url: str) -> None:
     credential = Credential.read(home.admin_credential)
     async with Transport(credential.url, credential) as admin, Transport(url) as public:
-        call = Call(
-            "POST",
-            "/v1/admin/agencies/import",
-            params={"as_of": "2024-12-31", "under": "H43"},
-            content=TABLE.read_bytes(),
-            content_type="text/csv",
-        )
-        await admin.ask(call, ImportReport)
+        await import_table(admin, TABLE.read_bytes(), as_of="2024-12-31", under="H43")
         for code, name in AGENCIES:
             system = await ensure_system(
                 admin, public, home.systems, system_id=f"qlvb-{code.lower()}", name=name, agencies=[code]

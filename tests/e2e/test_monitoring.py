@@ -21,9 +21,8 @@ import yaml
 from deploy.embedded.echo import ways_to
 from deploy.embedded.home import Home, init_home
 from deploy.embedded.node import Node
+from deploy.embedded.systems import import_table
 from services.signing.errors import DevelopmentModeWarning
-from shared.client import Call
-from shared.contracts.registry import ImportReport
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "deploy/monitoring/dashboard.json").read_text(encoding="utf-8"))
@@ -79,8 +78,7 @@ async def shown(home: Home) -> AsyncIterator[dict[str, str]]:
         assert (await http.get(f"{public}/health/ready")).status_code == 200
         ways = await stack.enter_async_context(ways_to(node))
         rows = await asyncio.to_thread((ROOT / "deploy/data/agencies-2024.csv").read_bytes)
-        table = {"params": {"as_of": "2024-12-31", "level": "central"}, "content": rows, "content_type": "text/csv"}
-        await ways.admin.ask(Call("POST", "/v1/admin/agencies/import", **table), ImportReport)
+        await import_table(ways.admin, rows, as_of="2024-12-31", level="central")
         while "axis_event_seconds_count{" not in (await http.get(f"{admin}/metrics")).text:
             await asyncio.sleep(0.05)
         while (text := (await http.get(f"{admin}/metrics")).text).count("axis_figures_looked_at_seconds{") < 5:

@@ -17,10 +17,9 @@ import pytest
 from deploy.embedded.home import Home, init_home
 from deploy.embedded.papers import REPORT, paper, seal_of
 from deploy.embedded.postgres import PrivatePostgres
-from deploy.embedded.systems import ensure_system
-from shared.client import AxisClient, Call, Credential, RetryPolicy, SentDocument, Transport, Unavailable
+from deploy.embedded.systems import ensure_system, import_table
+from shared.client import AxisClient, Credential, RetryPolicy, SentDocument, Transport, Unavailable
 from shared.client.errors import NodeUnreachable
-from shared.contracts.registry import ImportReport
 from shared.testing.invariants import check_invariants
 from shared.testing.node_process import NodeProcess
 
@@ -125,16 +124,7 @@ async def _send(client: AxisClient, sent: list[tuple[bytes, SentDocument | None]
 async def _prepare(home: Home, url: str) -> Credential:
     credential = Credential.read(home.admin_credential)
     async with Transport(credential.url, credential) as admin, Transport(url) as public:
-        await admin.ask(
-            Call(
-                "POST",
-                "/v1/admin/agencies/import",
-                params={"as_of": "2024-12-31", "under": "H43"},
-                content=TABLE.read_bytes(),
-                content_type="text/csv",
-            ),
-            ImportReport,
-        )
+        await import_table(admin, TABLE.read_bytes(), as_of="2024-12-31", under="H43")
         return await ensure_system(
             admin, public, home.systems, system_id="qlvb-h43.31", name=SENDER[1], agencies=[SENDER[0]]
         )

@@ -14,9 +14,8 @@ from typing import Final, Self
 import httpx
 from cryptography import x509
 
-from deploy.embedded.systems import ensure_system
-from shared.client import Call, Credential, Transport
-from shared.contracts.registry import ImportReport
+from deploy.embedded.systems import ensure_system, import_table
+from shared.client import Credential, Transport
 from tests.kill.deployment import ROOT, Deployment
 from tests.kill.notes import Ledger, NotesReader
 from tests.kill.system import Job
@@ -167,14 +166,7 @@ class Load:
         jobs = []
         http = httpx.AsyncHTTPTransport(verify=ssl.create_default_context(cafile=deployment.folder.authority))
         async with Transport(credential.url, credential) as admin, Transport(deployment.url, http=http) as public:
-            call = Call(
-                "POST",
-                "/v1/admin/agencies/import",
-                params={"as_of": "2024-12-31", "under": "H43"},
-                content=TABLE.read_bytes(),
-                content_type="text/csv",
-            )
-            await admin.ask(call, ImportReport)
+            await import_table(admin, TABLE.read_bytes(), as_of="2024-12-31", under="H43")
             for number in range(self._shape.systems):
                 own, name = agencies[number :: self._shape.systems], chr(ord("A") + number)
                 system = await ensure_system(

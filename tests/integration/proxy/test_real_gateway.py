@@ -18,11 +18,10 @@ import pytest_asyncio
 from deploy.embedded.home import Home, init_home
 from deploy.embedded.papers import paper, seal_of
 from deploy.embedded.postgres import PrivatePostgres
-from deploy.embedded.systems import ensure_system
+from deploy.embedded.systems import ensure_system, import_table
 from deploy.proxy.certificates import ProxyCertificate
 from deploy.proxy.nginx import Proxy
-from shared.client import Call, Credential, Transport
-from shared.contracts.registry import ImportReport
+from shared.client import Credential, Transport
 from shared.edxml import AttachmentSource
 from shared.testing.node_process import NodeProcess
 from tests.integration.proxy.client_certificates import ClientFiles, a_client_certificate
@@ -91,14 +90,7 @@ async def target(
             Transport(config.public_url) as public,
             httpx.AsyncClient(base_url=proxy.url, verify=trusting, timeout=90) as http,
         ):
-            table = Call(
-                "POST",
-                "/v1/admin/agencies/import",
-                params={"as_of": "2024-12-31", "under": "H43"},
-                content=TABLE.read_bytes(),
-                content_type="text/csv",
-            )
-            await admin.ask(table, ImportReport)
+            await import_table(admin, TABLE.read_bytes(), as_of="2024-12-31", under="H43")
             sender, receiver = [
                 await ensure_system(admin, public, home.systems, system_id=name, name=name, agencies=agencies)
                 for name, agencies in (("qlvb-gui", [SENDER]), ("qlvb-nhan", [RECEIVER]))
