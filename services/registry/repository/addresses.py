@@ -32,11 +32,12 @@ async def read_place(connection: AsyncConnection, system_id: str, address: str |
     """
     Read what is known about an address of a system; nothing about a system that is not there.
     """
-    its_own = system_addresses.c.system_id == systems.c.id
-    number = select(func.count()).where(its_own).scalar_subquery()
+    all_of_it = system_addresses.alias()
+    number = select(func.count()).select_from(all_of_it).where(all_of_it.c.system_id == systems.c.id).scalar_subquery()
+    this_one = and_(system_addresses.c.system_id == systems.c.id, system_addresses.c.address == address)
     statement = (
         select(systems.c.sources, number.label("number"), system_addresses.c.last_seen_at)
-        .outerjoin(system_addresses, and_(its_own, system_addresses.c.address == address))
+        .outerjoin(system_addresses, this_one)
         .where(systems.c.id == system_id)
     )
     row = (await connection.execute(statement)).one_or_none()
