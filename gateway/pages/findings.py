@@ -1,13 +1,14 @@
 from html import escape
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from gateway.api.answers import problems
 from gateway.errors import NotFound
+from gateway.pages.either import AS_HTML, Either, Words, show_json, wants_html
 from gateway.pages.layout import prose, show
 from gateway.problems import FINDINGS, FindingKind, Text
 from gateway.problems.findings import Grade
@@ -21,15 +22,6 @@ _GRADES: Final[dict[Grade, Text]] = {
 }
 
 
-class Sentence(BaseModel):
-    """
-    The same in both languages.
-    """
-
-    vi: str
-    en: str
-
-
 class FindingPage(BaseModel):
     """
     What a finding in a packet means.
@@ -37,8 +29,8 @@ class FindingPage(BaseModel):
 
     code: str
     grade: Grade
-    what: Sentence
-    change: Sentence
+    what: Words
+    change: Words
 
 
 class FindingList(BaseModel):
@@ -49,29 +41,22 @@ class FindingList(BaseModel):
     items: tuple[FindingPage, ...]
 
 
-class _Either(Response):
-    """HTML for people, JSON for programs."""
-
-    media_type = None
-
-
 def add_finding_pages(app: FastAPI) -> None:
     """
     Add the list of what may be found in a packet, and a page for each.
     """
-    as_html: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
 
     @app.get(
         "/findings",
         tags=["reference"],
         summary="Everything that may be found in a packet",
-        response_class=_Either,
+        response_class=Either,
         response_model=FindingList,
-        responses={**as_html, **problems()},
+        responses={**AS_HTML, **problems()},
     )
     async def list_findings(request: Request) -> Response:
-        if not _wants_html(request):
-            return _json(FindingList(items=tuple(_page(kind) for kind in FINDINGS.values())))
+        if not wants_html(request):
+            return show_json(FindingList(items=tuple(_page(kind) for kind in FINDINGS.values())))
         rows = "".join(
             f'<tr><td><a href="/findings/{kind.code}"><code>{kind.code}</code></a></td><td>{kind.grade}</td>'
             f'<td>{escape(kind.what.vi)}<br><span lang="en">{escape(kind.what.en)}</span></td></tr>'
@@ -83,15 +68,15 @@ def add_finding_pages(app: FastAPI) -> None:
         "/findings/{finding}",
         tags=["reference"],
         summary="What a finding in a packet means and what to change",
-        response_class=_Either,
+        response_class=Either,
         response_model=FindingPage,
-        responses={**as_html, **problems("not-found")},
+        responses={**AS_HTML, **problems("not-found")},
     )
     async def show_finding(request: Request, finding: str) -> Response:
         kind = FINDINGS.get(finding)
         if kind is None:
             raise NotFound("there is no such finding")
-        return show(kind.what.vi, _sections(kind)) if _wants_html(request) else _json(_page(kind))
+        return show(kind.what.vi, _sections(kind)) if wants_html(request) else show_json(_page(kind))
 
 
 def _sections(kind: FindingKind) -> str:
@@ -111,14 +96,6 @@ def _page(kind: FindingKind) -> FindingPage:
     return FindingPage(
         code=kind.code,
         grade=kind.grade,
-        what=Sentence(**kind.what._asdict()),
-        change=Sentence(**kind.change._asdict()),
+        what=Words(**kind.what._asdict()),
+        change=Words(**kind.change._asdict()),
     )
-
-
-def _json(model: BaseModel) -> Response:
-    return JSONResponse(model.model_dump(), headers={"Cache-Control": "public, max-age=300", "Vary": "Accept"})
-
-
-def _wants_html(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "").lower()

@@ -1,16 +1,16 @@
 import json
 from html import escape
-from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from gateway.api.answers import problems
 from gateway.api.context import Context
 from gateway.errors import NotFound
 from gateway.languages import Language
+from gateway.pages.either import AS_HTML, Either, Words, show_json, wants_html
 from gateway.pages.layout import prose, show
 from gateway.problems import PROBLEMS, ProblemKind
 
@@ -38,15 +38,6 @@ _LABELS: dict[Language, dict[str, str]] = {
 }
 
 
-class Words(BaseModel):
-    """
-    The same in both languages.
-    """
-
-    vi: str
-    en: str
-
-
 class ProblemPage(BaseModel):
     """
     What a kind of problem means.
@@ -69,29 +60,22 @@ class ProblemList(BaseModel):
     items: tuple[ProblemPage, ...]
 
 
-class _Either(Response):
-    """HTML for people, JSON for programs."""
-
-    media_type = None
-
-
 def add_problem_pages(app: FastAPI, context: Context) -> None:
     """
     Add the list of problem codes, and a page for each.
     """
-    as_html: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
 
     @app.get(
         "/problems",
         tags=["reference"],
         summary="Every problem code",
-        response_class=_Either,
+        response_class=Either,
         response_model=ProblemList,
-        responses={**as_html, **problems()},
+        responses={**AS_HTML, **problems()},
     )
     async def list_problems(request: Request) -> Response:
-        if not _wants_html(request):
-            return _json(ProblemList(items=tuple(_page(kind) for kind in PROBLEMS.values())))
+        if not wants_html(request):
+            return show_json(ProblemList(items=tuple(_page(kind) for kind in PROBLEMS.values())))
         rows = "".join(
             f'<tr><td><a href="/problems/{kind.code}"><code>{kind.code}</code></a></td><td>{kind.status}</td>'
             f'<td>{escape(kind.title.vi)}<br><span lang="en">{escape(kind.title.en)}</span></td></tr>'
@@ -103,16 +87,16 @@ def add_problem_pages(app: FastAPI, context: Context) -> None:
         "/problems/{code}",
         tags=["reference"],
         summary="What a problem code means and what to change",
-        response_class=_Either,
+        response_class=Either,
         response_model=ProblemPage,
-        responses={**as_html, **problems("not-found")},
+        responses={**AS_HTML, **problems("not-found")},
     )
     async def show_problem(request: Request, code: str) -> Response:
         kind = PROBLEMS.get(code)
         if kind is None:
             raise NotFound("there is no such problem code")
-        if not _wants_html(request):
-            return _json(_page(kind))
+        if not wants_html(request):
+            return show_json(_page(kind))
         return _show(kind, context)
 
 
@@ -152,11 +136,3 @@ def _page(kind: ProblemKind) -> ProblemPage:
         change=words(kind.change),
         retry=kind.retry,
     )
-
-
-def _json(model: BaseModel) -> Response:
-    return JSONResponse(model.model_dump(), headers={"Cache-Control": "public, max-age=300", "Vary": "Accept"})
-
-
-def _wants_html(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "").lower()
