@@ -10,6 +10,7 @@ from services.delivery.settings import Settings
 from services.delivery.tables import messaging
 from services.delivery.usecases.figures import DeliveryFigures
 from services.delivery.usecases.finish import sweep
+from services.delivery.usecases.national import forget_finished
 from services.delivery.usecases.notify import Notifier
 from services.delivery.usecases.send import Worker
 from services.delivery.usecases.trial import try_webhook
@@ -78,6 +79,7 @@ def create_app(
 
     async def clear_away() -> None:
         await sweep(store)
+        await forget_finished(store)
         await relay.sweep()
 
     notifier = Notifier(store, Listeners(registry, bus, clock), source=settings.public_url, wake=wake)

@@ -83,6 +83,13 @@ class NationalAxisUnavailable(Unavailable):
     of that. What was to be done may be tried again.
     """
 
+    @property
+    def asked_seconds(self) -> int:
+        """
+        The pause somebody asked for; 0 where nobody did, which is when the usual one second stands there.
+        """
+        return self.retry_after if self.retry_after > 1 else 0
+
 
 class NationalAxisIncomprehensible(NationalAxisUnavailable):
     """

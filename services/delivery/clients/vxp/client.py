@@ -5,7 +5,7 @@ The calls a national axis knows; nothing is remembered here.
 import asyncio
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Final, Self, TypeVar
 
@@ -16,7 +16,7 @@ from services.delivery.clients.vxp.answers import Listed, SentRow, Unit
 from services.delivery.clients.vxp.packages import PackageCheck
 from services.delivery.clients.vxp.reading import AnswerReader, DataKind, NotAnAnswer
 from services.delivery.clients.vxp.signing import Credentials, write_codes, write_hash
-from services.delivery.clients.vxp.transport import Call, Transport
+from services.delivery.clients.vxp.transport import PAUSES, Call, Transport
 from services.delivery.domain.national import MessageType, TransferState
 from services.delivery.settings import Settings
 from shared.blobs import BlobMissing, BlobStore, StoredBlob
@@ -63,6 +63,7 @@ class VxpClient:
         timeout_seconds: Deadline of a call that carries no package.
         transfer_seconds: Deadline of one that does.
         max_packet_bytes: A larger package is not taken.
+        pauses: Seconds before each further try of a call.
     """
 
     def __init__(
@@ -76,16 +77,19 @@ class VxpClient:
         timeout_seconds: float,
         transfer_seconds: float,
         max_packet_bytes: int,
+        pauses: Sequence[float] = PAUSES,
     ) -> None:
         self._http = http
-        self._transport = Transport(http, url, credentials, clock)
+        self._transport = Transport(http, url, credentials, clock, pauses=pauses)
         self._blobs = blobs
         self._timeout_seconds = timeout_seconds
         self._transfer_seconds = transfer_seconds
         self._max_packet_bytes = max_packet_bytes
 
     @classmethod
-    def by_settings(cls, settings: Settings, blobs: BlobStore, clock: Clock) -> Self:
+    def by_settings(
+        cls, settings: Settings, blobs: BlobStore, clock: Clock, *, pauses: Sequence[float] = PAUSES
+    ) -> Self:
         """
         Make the client the operator has set up.
 
@@ -105,6 +109,7 @@ class VxpClient:
             timeout_seconds=settings.national_axis_timeout_seconds,
             transfer_seconds=settings.national_axis_transfer_seconds,
             max_packet_bytes=settings.national_axis_max_packet_bytes,
+            pauses=pauses,
         )
 
     async def __aenter__(self) -> Self:
@@ -231,7 +236,7 @@ class VxpClient:
 
     # --- units ---
 
-    async def units(self) -> AsyncIterator[Sequence[Unit]]:
+    async def units(self) -> AsyncGenerator[Sequence[Unit], None]:
         """
         Go through every unit of the axis, 500 at a time: there may be more than a hundred thousand.
 
@@ -265,8 +270,8 @@ class VxpClient:
                     waiting = waiting[UNITS_AT_ONCE:]
             reader.close()
             waiting += [answers.read_unit(item) for item in reader.take_items()]
-            if waiting:
-                yield waiting
+            for start in range(0, len(waiting), UNITS_AT_ONCE):
+                yield waiting[start : start + UNITS_AT_ONCE]
 
     # --- what the calls are made of ---
 

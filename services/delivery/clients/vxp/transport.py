@@ -4,7 +4,7 @@ One call to an axis: signed anew each time, with a deadline, tried again after a
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
@@ -72,7 +72,7 @@ class Transport:
         url: Base URL of the axis.
         credentials: Who calls.
         clock: For the timestamp in the signature.
-        sleep: Waits between two tries.
+        pauses: Seconds before each further try.
     """
 
     def __init__(
@@ -82,14 +82,14 @@ class Transport:
         credentials: Credentials,
         clock: Clock,
         *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pauses: Sequence[float] = PAUSES,
     ) -> None:
         self._http = http
         self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._url = url.rstrip("/")
         self._credentials = credentials
         self._clock = clock
-        self._sleep = sleep
+        self._pauses = pauses
 
     async def call(self, call: Call, take: Callable[[httpx.Response], Awaitable[_T]]) -> _T:
         """
@@ -103,13 +103,13 @@ class Transport:
             NationalAxisRefused: The axis said no.
             NationalAxisUnavailable: No try led to an answer.
         """
-        for pause in PAUSES:
+        for pause in self._pauses:
             try:
                 return await self._try(call, take)
             except NationalAxisUnavailable as failed:
-                if failed.retry_after > PATIENCE_SECONDS:
+                if failed.asked_seconds > PATIENCE_SECONDS:
                     raise
-                await self._sleep(max(pause, failed.retry_after) * random.uniform(1.0, 1.25))  # noqa: S311 - no secret
+                await asyncio.sleep(max(pause, failed.asked_seconds) * random.uniform(1.0, 1.25))  # noqa: S311 - no secret
         return await self._try(call, take)
 
     async def _try(self, call: Call, take: Callable[[httpx.Response], Awaitable[_T]]) -> _T:
