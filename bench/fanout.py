@@ -1,10 +1,8 @@
 """(5) Fan-out: how fast the mailboxes of 1 to 100,000 addressees get a circular."""
 
 import asyncio
-import io
 import json
 import time
-from datetime import UTC, date, datetime
 from itertools import count
 from statistics import median
 from typing import Final
@@ -13,23 +11,10 @@ from bench.agents import System, UnexpectedAnswerError
 from bench.connection import Address
 from bench.driver import MeasurementFailedError, until_quiet
 from bench.measures import ORDINARY, Bench
-from bench.packets import Seal, SealedPacket
+from bench.packets import Seal, SealedPacket, write_document
 from bench.stage import SENDER, agency_code, import_agencies
 from shared.client import Credential
-from shared.edxml import (
-    AttachmentSource,
-    Business,
-    Code,
-    DocumentType,
-    MessageHeader,
-    Organisation,
-    OtherInfo,
-    Promulgation,
-    Signer,
-    TraceHeader,
-    TraceHeaderList,
-    write_packet,
-)
+from shared.edxml import AttachmentSource, DocumentType, Organisation
 
 FEW: Final = (1, 100, 1_000, 10_000)
 MANY: Final = (*FEW, 100_000)
@@ -73,23 +58,17 @@ def circular(number: str, addressees: int, seal: Seal) -> SealedPacket:
     """
     Write a packet to the first agencies of the register.
     """
-    today = date.today()  # noqa: DTZ011 - the date on a paper is the sender's own calendar
-    header = MessageHeader(
-        sender=Organisation(organ_id=SENDER, name="Tỉnh đo hiệu năng"),
-        addressees=tuple(Organisation(organ_id=agency_code(place), name=f"Xã {place}") for place in range(addressees)),
-        code=Code(number=number, notation="CV-UBND"),
-        promulgation=Promulgation(place="Ninh Thuận", on=today),
-        document_type=DocumentType(type=1, detail=0, name="Công văn"),
+    packet = write_document(
+        Organisation(organ_id=SENDER, name="Tỉnh đo hiệu năng"),
+        [Organisation(organ_id=agency_code(place), name=f"Xã {place}") for place in range(addressees)],
+        number=number,
+        notation="CV-UBND",
+        kind=DocumentType(type=1, detail=0, name="Công văn"),
         subject="Công văn gửi nhiều nơi nhận",
-        signer=Signer(competence="TM.", position="Chủ tịch", full_name="Người Ký Mẫu"),
-        other=OtherInfo(priority=0),
-        document_id=f"{SENDER},{today:%Y/%m/%d},{number}/CV-UBND",
+        attachment=AttachmentSource(ORDINARY, ORDINARY.name),
+        seal=seal.sign,
     )
-    hop = TraceHeader(organ_id=SENDER, at=datetime.now(UTC).replace(microsecond=0))
-    out = io.BytesIO()
-    trace = TraceHeaderList(traces=(hop,), business=Business())
-    write_packet(header, [AttachmentSource(ORDINARY, ORDINARY.name)], out, trace=trace, seal=seal.sign)
-    return SealedPacket(out.getvalue(), b"")
+    return SealedPacket(packet, b"")
 
 
 async def _send(sender: System, packet: SealedPacket, addressees: int) -> float:

@@ -25,6 +25,9 @@ from shared.edxml import (
     TraceHeaderList,
     write_packet,
 )
+from shared.edxml import (
+    Seal as MakeSeal,
+)
 from shared.xmldsig import sign_parts
 from shared.xmldsig.make import SigningKey, canonical
 
@@ -66,6 +69,39 @@ class Seal:
         return sign_parts(parts, self.key, self.certificates[0], self.certificates[1:])
 
 
+def write_document(
+    sender: Organisation,
+    addressees: Sequence[Organisation],
+    *,
+    number: str,
+    notation: str,
+    kind: DocumentType,
+    subject: str,
+    attachment: AttachmentSource,
+    seal: MakeSeal,
+) -> bytes:
+    """
+    Write a packet by the book.
+    """
+    today = date.today()  # noqa: DTZ011 - the date on a paper is the sender's own calendar
+    header = MessageHeader(
+        sender=sender,
+        addressees=tuple(addressees),
+        code=Code(number=number, notation=notation),
+        promulgation=Promulgation(place="Ninh Thuận", on=today),
+        document_type=kind,
+        subject=subject,
+        signer=Signer(competence="TM.", position="Chủ tịch", full_name="Người Ký Mẫu"),
+        other=OtherInfo(priority=0),
+        document_id=f"{sender.organ_id},{today:%Y/%m/%d},{number}/{notation}",
+    )
+    hop = TraceHeader(organ_id=sender.organ_id, at=datetime.now(UTC).replace(microsecond=0))
+    out = io.BytesIO()
+    trace = TraceHeaderList(traces=(hop,), business=Business())
+    write_packet(header, [attachment], out, trace=trace, seal=seal)
+    return out.getvalue()
+
+
 class Mould:
     """
     Casts packets of one sender that differ in number and addressees, each with a seal of its own.
@@ -80,29 +116,22 @@ class Mould:
     def __init__(self, sender: str, addressees: int, attachment: AttachmentSource, seal: Seal) -> None:
         self._seal = seal
         self._places = [_ADDRESSEE.format(place) for place in range(addressees)]
-        today = date.today()  # noqa: DTZ011 - the date on a paper is the sender's own calendar
-        header = MessageHeader(
-            sender=Organisation(organ_id=sender, name=f"Cơ quan {sender}"),
-            addressees=tuple(Organisation(organ_id=code, name="Cơ quan nhận") for code in self._places),
-            code=Code(number=_NUMBER, notation="BC-UBND"),
-            promulgation=Promulgation(place="Ninh Thuận", on=today),
-            document_type=DocumentType(type=2, detail=14, name="Báo cáo"),
-            subject="Báo cáo tình hình sản xuất và đời sống nhân dân",
-            signer=Signer(competence="TM.", position="Chủ tịch", full_name="Người Ký Mẫu"),
-            other=OtherInfo(priority=0),
-            document_id=f"{sender},{today:%Y/%m/%d},{_NUMBER}/BC-UBND",
-        )
-        hop = TraceHeader(organ_id=sender, at=datetime.now(UTC).replace(microsecond=0))
         parts: list[PartDigest] = []
 
         def leave_room(found: Sequence[PartDigest]) -> bytes:
             parts.extend(found)
             return _SIGNATURE
 
-        out = io.BytesIO()
-        trace = TraceHeaderList(traces=(hop,), business=Business())
-        write_packet(header, [attachment], out, trace=trace, seal=leave_room)
-        whole = out.getvalue()
+        whole = write_document(
+            Organisation(organ_id=sender, name=f"Cơ quan {sender}"),
+            [Organisation(organ_id=code, name="Cơ quan nhận") for code in self._places],
+            number=_NUMBER,
+            notation="BC-UBND",
+            kind=DocumentType(type=2, detail=14, name="Báo cáo"),
+            subject="Báo cáo tình hình sản xuất và đời sống nhân dân",
+            attachment=attachment,
+            seal=leave_room,
+        )
         self._parts = parts
         self._start, _, self._tail = whole.partition(_SIGNATURE)
         self._header = _canonical_header(whole)
