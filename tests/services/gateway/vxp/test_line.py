@@ -14,7 +14,7 @@ from shared.errors import Unavailable
 from tests.services.gateway.vxp.conftest import MakeVxp
 from tests.services.gateway.vxp.world import SECRET, SYSTEM, VxpWorld
 from tests.services.gateway.world import ID
-from tests.vxp.line import Answer, Socket
+from tests.vxp.line import Socket
 from tests.vxp.sdk import JSON, sign
 
 MEMBERS = {"status", "ErrorCode", "ErrorDesc", "DocId", "data"}
@@ -178,7 +178,3 @@ async def test_figures_know_the_operation(vxp: VxpWorld) -> None:
     async with vxp.world.client() as client:
         figures = (await client.get("/metrics")).text
     assert 'route="/vxp/countReceiveEdoc",status="200"' in figures
-
-
-def test_an_answer_knows_its_headers() -> None:
-    assert Answer(200, (("A", "b"),), b"").header("a") == "b"
