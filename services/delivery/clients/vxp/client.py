@@ -218,7 +218,52 @@ class VxpClient:
             NationalAxisRefused: The axis does not give it.
             PacketTooLarge: It is larger than we take.
         """
-        return await self._download(doc_id) or await self._get(doc_id)
+        return await self.get_raw(doc_id) or await self.get_encoded(doc_id)
+
+    async def get_raw(self, doc_id: str) -> StoredBlob | None:
+        """
+        Fetch a package as it is; None for whatever is no whole package.
+        """
+
+        async def take(response: httpx.Response) -> StoredBlob | None:
+            if not response.is_success:
+                return None
+            check = PackageCheck()
+            async with self._blobs.writer(self._max_packet_bytes) as writer:
+                async for piece in response.aiter_raw(PIECE_BYTES):
+                    check.feed(piece)
+                    await writer.write(piece)
+                return None if check.finding() else await writer.commit()
+
+        call = Call("downloadEdoc", {"docId": doc_id}, method="GET", seconds=self._transfer_seconds)
+        return await self._transport.call(call, take)
+
+    async def get_encoded(self, doc_id: str) -> StoredBlob:
+        """
+        Fetch a package in the form that every axis has, and that can say no.
+        """
+
+        async def take(response: httpx.Response) -> StoredBlob:
+            reader, check = AnswerReader(), PackageCheck()
+            async with self._blobs.writer(self._max_packet_bytes) as writer:
+
+                async def pass_on() -> None:
+                    decoded = reader.take_bytes()
+                    check.feed(decoded)
+                    await writer.write(decoded)
+
+                async for piece in response.aiter_raw(PIECE_BYTES):
+                    reader.feed(piece)
+                    await pass_on()
+                reader.close()
+                await pass_on()
+                _require(reader, DataKind.TEXT)
+                if finding := check.finding():
+                    raise NotAnAnswer(finding)
+                return await writer.commit()
+
+        call = Call("getEdoc", {"docId": doc_id}, body=_EMPTY_OBJECT, seconds=self._transfer_seconds)
+        return await self._transport.call(call, take)
 
     async def update_status(self, doc_id: str, state: TransferState, description: str = "") -> None:
         """
@@ -294,43 +339,6 @@ class VxpClient:
             return found
 
         return await self._transport.call(Call(operation, parameters, seconds=self._timeout_seconds), take)
-
-    async def _download(self, doc_id: str) -> StoredBlob | None:
-        async def take(response: httpx.Response) -> StoredBlob | None:
-            if not response.is_success:
-                return None
-            check = PackageCheck()
-            async with self._blobs.writer(self._max_packet_bytes) as writer:
-                async for piece in response.aiter_raw(PIECE_BYTES):
-                    check.feed(piece)
-                    await writer.write(piece)
-                return None if check.finding() else await writer.commit()
-
-        call = Call("downloadEdoc", {"docId": doc_id}, method="GET", seconds=self._transfer_seconds)
-        return await self._transport.call(call, take)
-
-    async def _get(self, doc_id: str) -> StoredBlob:
-        async def take(response: httpx.Response) -> StoredBlob:
-            reader, check = AnswerReader(), PackageCheck()
-            async with self._blobs.writer(self._max_packet_bytes) as writer:
-
-                async def pass_on() -> None:
-                    decoded = reader.take_bytes()
-                    check.feed(decoded)
-                    await writer.write(decoded)
-
-                async for piece in response.aiter_raw(PIECE_BYTES):
-                    reader.feed(piece)
-                    await pass_on()
-                reader.close()
-                await pass_on()
-                _require(reader, DataKind.TEXT)
-                if finding := check.finding():
-                    raise NotAnAnswer(finding)
-                return await writer.commit()
-
-        call = Call("getEdoc", {"docId": doc_id}, body=_EMPTY_OBJECT, seconds=self._transfer_seconds)
-        return await self._transport.call(call, take)
 
 
 async def _read(response: httpx.Response) -> Mapping[str, Any]:
