@@ -170,14 +170,6 @@ def peak_of(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
-def cpu_of(pid: int) -> float:
-    """
-    CPU seconds of one process.
-    """
-    process = _read(pid)
-    return 0.0 if process is None else process.own_seconds
-
-
 def _read(pid: int) -> Process | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
