@@ -15,6 +15,7 @@ from typing import Final
 from rich.console import Console
 
 from bench.deployments import Deployment, DidNotStartError, distributed, embedded, scratch
+from bench.dialect import measure_dialect
 from bench.driver import MeasurementFailedError
 from bench.fanout import measure_fanout
 from bench.full import measure_full
@@ -34,9 +35,10 @@ _MEASURES: Final[dict[str, Callable[[Bench], Awaitable[None]]]] = {
     "product": measure_product,
     "full": measure_full,
     "large": measure_large,
+    "dialect": measure_dialect,
     "fanout": measure_fanout,
 }
-_TOGETHER: Final = (("product", "full"), ("large", "fanout"))
+_TOGETHER: Final = (("product", "full"), ("large", "dialect", "fanout"))
 """What is measured on one and the same node: the rate before and after filling; what leaves traces, elsewhere."""
 
 _AT_ONCE: Final = tuple(_MEASURES)
@@ -51,6 +53,7 @@ what can be chosen with --only, several with commas:
   product                 (2) rate, latency and (7) CPU by process
   full                    (6) the rate on an empty database and on one with a million deliveries
   large                   (4) packets of 1 and 50 MB
+  dialect                 (8) a package of 40 MB by the national dialect and by REST
   fanout                  (5) circulars to 1 to 100,000 addressees
 
 Naming only deployments measures everything on them; naming `floor` and a deployment measures floor and product.

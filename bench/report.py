@@ -25,6 +25,7 @@ TITLES: Final = {
     5: "Fan-out",
     6: "Full database",
     7: "CPU by process",
+    8: "National dialect",
 }
 
 
@@ -42,7 +43,7 @@ class Row(BaseModel):
     One line of the table.
 
     Attributes:
-        part: 1 to 7.
+        part: 1 to 8.
         what: What was measured, with its unit.
         cells: By deployment.
     """
