@@ -24,7 +24,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deploy.embedded.postgres import PrivatePostgres
 from services.routing import tables
-from services.routing.repository import chunks, deliveries, documents, figures, inbox, journey
+from services.routing.domain.status_packages import Clue
+from services.routing.repository import (
+    chunks,
+    deliveries,
+    documents,
+    figures,
+    inbox,
+    journey,
+    sent,
+    status_items,
+    status_packages,
+)
 from shared.clock import SystemClock
 from shared.database import Database, upgrade
 from shared.identifiers import Uuid7Source
@@ -34,15 +45,18 @@ from shared.telemetry.figures import Figures
 
 MAILBOXES = 5_000
 SENDERS = 1_000
+"""The first of them has sent half of all documents: the average says nothing of a ministry."""
 NOW = datetime(2024, 12, 31, 3, tzinfo=UTC)
+SINCE = datetime(2024, 12, 1, tzinfo=UTC)
 
 FILL = """
 SET session_replication_role = 'replica';
 CREATE FUNCTION pg_temp.number(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS
     $$ SELECT lpad(to_hex(n), 32, '0')::uuid $$;
 INSERT INTO routing.documents
-SELECT pg_temp.number(n), pg_temp.number(n % {senders}), 'H43', 'document ' || n, md5(n::text) || md5(n::text), 1000,
-       0, 'subject', 'code', '{{}}', '[]', '[]', 0, '{{}}', 's', 'c', 1, '2024-12-01'::timestamptz + n * '1 s'::interval
+SELECT pg_temp.number(n), pg_temp.number(CASE WHEN n % 2 = 0 THEN 1 ELSE n % {senders} END), 'H43', 'document ' || n,
+       md5(n::text) || md5(n::text), 1000, 0, 'subject', n || '/UBND-VP', '{{}}', '[]', '[]', 0, '{{}}', 's', 'c', 1,
+       '2024-12-01'::timestamptz + n * '1 s'::interval
 FROM generate_series(1, {rows} / 10) n;
 INSERT INTO routing.dispatches
 SELECT pg_temp.number(n), pg_temp.number(n), '', '', 10, 10, 0, '{{}}', '[]', 's', 'c', 1, now()
@@ -69,6 +83,12 @@ FROM generate_series(1, {rows}) n;
 INSERT INTO routing.status_reports
 SELECT pg_temp.number(n), pg_temp.number(n), pg_temp.number(1 + n / 10), pg_temp.number(n % {mailboxes}),
        pg_temp.number(n % {senders}), '01', '', NULL, '', 's', 'c', now(), now()
+FROM generate_series(1, {rows}) n;
+INSERT INTO routing.status_items
+SELECT pg_temp.number(n), pg_temp.number(CASE WHEN n % 4 < 2 THEN 1 ELSE n % {senders} END),
+       CASE n % 2 WHEN 0 THEN md5(n::text) || md5(n::text) END,
+       CASE n % 10 WHEN 0 THEN 'available' WHEN 1 THEN 'fetched' ELSE 'delivered' END,
+       now()
 FROM generate_series(1, {rows}) n;
 INSERT INTO routing.dispatch_chunks
 SELECT pg_temp.number(n), pg_temp.number(1 + n / 10), pg_temp.number(1 + n / 10), n % 10, 0,
@@ -155,6 +175,30 @@ async def look(database: Database, admin: asyncpg.Connection) -> int:
         "held mailboxes": on(deliveries.held_mailboxes),
         "failed deliveries": on(lambda c: deliveries.list_failed(c, None, (NOW, number(7)), 100)),
         "documents of 20 senders": on(lambda c: documents.list_documents(c, keys, (NOW, number(7)), 50)),
+        "sent: documents of 20 senders": on(
+            lambda c: sent.list_sent_documents(
+                c, keys, sent.Span(since=SINCE), sent.Place(NOW, number(7), number(7)), 100
+            )
+        ),
+        "sent: one document": on(
+            lambda c: sent.list_sent_documents(c, keys, sent.Span(document_id=number(4_711)), None, 100)
+        ),
+        "sent: addressees of 100 documents": on(
+            lambda c: sent.list_shares(
+                c, [number(n) for n in range(1_000, 1_100)], sent.Place(NOW, number(1_000), number(7)), 100
+            )
+        ),
+        "statuses that wait for 20 agencies": on(lambda c: status_items.list_items(c, keys, number(7), 100)),
+        "both counts of an inbox": on(lambda c: status_items.count_waiting(c, keys, keys)),
+        "one status with its document": on(lambda c: status_items.read_item(c, number(4_710), keys)),
+        "blobs that are the bytes of statuses": on(lambda c: status_items.referenced_bytes(c, ["0" * 64, "f" * 64])),
+        "the document of a status, by DocumentId": on(
+            lambda c: status_packages.find_documents(c, keys[:2], Clue(document_id="document 7"))
+        ),
+        "the document of a status, by code": on(
+            lambda c: status_packages.find_documents(c, keys[:2], Clue(code="7/UBND-VP", on=NOW.date()))
+        ),
+        "the deliveries of a document": on(lambda c: status_packages.deliveries_of(c, [number(4_711)], keys[:1])),
         "journey": on(lambda c: journey.read_journey(c, number(4_711), None, 500)),
         "figures: lanes": on(lambda c: figures.read_lanes(c, most=1_000)),
         "figures: failed deliveries": on(lambda c: figures.read_failed(c, most=1_000)),

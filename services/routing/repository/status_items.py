@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.routing.repository import AnyRow
 
 # Each agency's items are read by their index up to the limit and the heads are merged; ids are in the order of time.
+# The inner limit is hidden from the planner for the reason given in `sent`.
 _LIST = text("""
 SELECT i.status_id, i.addressee_key, i.state, i.changed_at, r.delivery_id, r.document_id, r.reporter_key, r.code,
        r.reported_at, d.sender_document_id
@@ -21,7 +22,7 @@ FROM (
         WHERE addressee_key = agency.key AND state IN ('available', 'fetched')
           AND status_id > CAST(:after AS uuid)
         ORDER BY status_id
-        LIMIT :limit
+        LIMIT (SELECT CAST(:limit AS bigint))
     ) page
     ORDER BY page.status_id
     LIMIT :limit

@@ -27,7 +27,7 @@ _BY_DOCUMENT_ID = text(_DOCUMENTS.format(condition="sender_document_id = :docume
 )
 _BY_CODE = text(
     _DOCUMENTS.format(
-        condition="code = :code AND (CAST(:day AS text) IS NULL OR header #>> '{{promulgation,on}}' = :day)"
+        condition="code = :code AND (CAST(:day AS text) IS NULL OR header #>> '{promulgation,on}' = :day)"
     )
 ).bindparams(bindparam("senders", type_=ARRAY(Uuid)), bindparam("code", type_=Text), bindparam("day", type_=Text))
 _DELIVERIES = text("""
