@@ -8,7 +8,8 @@ from typing import Final
 
 from deploy.proxy.errors import ProxyError
 from gateway.languages import Language
-from gateway.problems import PROBLEMS
+from gateway.problems import PROBLEMS, ProblemKind
+from gateway.vxp import BASE, VxpOperation, write_refusal
 from shared.http import PROBLEM_MEDIA_TYPE, ProblemDetails
 
 _TEMPLATE: Final = Path(__file__).with_name("nginx.conf.template")
@@ -33,8 +34,11 @@ _REFUSALS: Final[Mapping[str, tuple[int, ...]]] = {
 _RETRY_AFTER: Final = {"unavailable": 1}
 """Seconds, where the problem itself names none."""
 
-_PAGES: Final = "/.proxy/problems/"
-"""Where the proxy finds its own answers; nobody can ask for them."""
+_PAGES: Final = "/.proxy/"
+"""Where the proxy finds its own answers, by who reads them; nobody can ask for them."""
+
+_VXP_ADDRESSES: Final = f"/(?:{BASE}/+[A-Za-z0-9]+|{'|'.join(VxpOperation)})"
+"""Ends of addresses of the national dialect, as the gateway knows them too."""
 
 _PLAIN: Final = re.compile(r"[^\s;{}$'\"\\#]+")
 
@@ -103,6 +107,7 @@ class ProxyConfiguration:
             "certificate": _plain(self.certificate),
             "key": _plain(self.key),
             "client_certificates": self._client_certificates(),
+            "vxp_addresses": _VXP_ADDRESSES,
             "problem_texts": self._problem_texts(),
             "error_pages": _error_pages(),
         }
@@ -151,22 +156,37 @@ def _error_pages() -> str:
     for code, statuses in _REFUSALS.items():
         kind = PROBLEMS[code]
         found = " ".join(str(status) for status in statuses)
-        lines += [
-            # An address rather than a name: a request too broken to have an address cannot go to a named location.
-            f"        error_page {found} ={kind.status} {_PAGES}{code};",
-            f"        location = {_PAGES}{code} {{",
-            "            internal;",
-            # Neither a file's ending nor the failed request decides about the type.
-            "            types { }",
-            f"            default_type {PROBLEM_MEDIA_TYPE};",
-            "            add_header Cache-Control no-store always;",
-            "            add_header Content-Language $problem_language always;",
-            "            add_header X-Correlation-Id $correlation_id always;",
-        ]
-        if (seconds := _RETRY_AFTER.get(code, kind.retry_after)) is not None:
-            lines.append(f"            add_header Retry-After {seconds} always;")
-        lines += [f"            return {kind.status} ${_variable(code)};", "        }"]
+        # An address rather than a name: a request too broken to have an address cannot go to a named location.
+        lines.append(f"        error_page {found} ={kind.status} {_PAGES}$reader/{code};")
+        lines += _error_page(kind, "problems", PROBLEM_MEDIA_TYPE, f"${_variable(code)}", "$problem_language")
+        lines += _error_page(kind, "vxp", "application/json", _quoted(_in_vxp(kind)))
+        lines += _error_page(kind, "download", "application/octet-stream", "$nothing")
     return "\n".join(lines)
+
+
+def _error_page(kind: ProblemKind, reader: str, media_type: str, body: str, language: str = "") -> list[str]:
+    lines = [
+        f"        location = {_PAGES}{reader}/{kind.code} {{",
+        "            internal;",
+        # Neither a file's ending nor the failed request decides about the type.
+        "            types { }",
+        f"            default_type {media_type};",
+        "            add_header Cache-Control no-store always;",
+        "            add_header X-Correlation-Id $correlation_id always;",
+    ]
+    if language:
+        lines.append(f"            add_header Content-Language {language} always;")
+    if (seconds := _RETRY_AFTER.get(kind.code, kind.retry_after)) is not None:
+        lines.append(f"            add_header Retry-After {seconds} always;")
+    return [*lines, f"            return {kind.status} {body};", "        }"]
+
+
+def _in_vxp(kind: ProblemKind) -> str:
+    """An error page of a proxy reads as an empty inbox to one release of the client, so it gets its own form too."""
+    text = write_refusal(kind, kind.example).decode()
+    if "$" in text:
+        raise ProxyError(f"The text of {kind.code} holds a $, which nginx would replace.", remedy="Word it otherwise.")
+    return text
 
 
 def _variable(code: str) -> str:

@@ -164,11 +164,19 @@ class VxpRefusals:
             # The client stores every byte that comes as the document, whatever the status says.
             return Response(status_code=kind.status, headers=headers)
         findings = refusal.errors if isinstance(refusal, Rejected) else ()
-        number = _number(kind, findings)
-        named = [f"{finding.pointer}: {finding.detail}" for finding in findings[:_MAX_FINDINGS]]
-        text = " ".join([f"{kind.title.vi} / {kind.title.en}:", words, *named])[:_MAX_WORDS]
-        body = {"status": "FAIL", "ErrorCode": number, "ErrorDesc": f"{text} ({kind.code})", "DocId": "", "data": ""}
-        return Response(write(body), status_code=_status(kind.status, number), media_type=JSON_TYPE, headers=headers)
+        body = write_refusal(kind, words, findings)
+        status = _status(kind.status, _number(kind, findings))
+        return Response(body, status_code=status, media_type=JSON_TYPE, headers=headers)
+
+
+def write_refusal(kind: ProblemKind, words: str, findings: Sequence[FieldError] = ()) -> bytes:
+    """
+    Write a refusal with every member that some operation of some release cannot be without.
+    """
+    named = [f"{finding.pointer}: {finding.detail}" for finding in findings[:_MAX_FINDINGS]]
+    text = " ".join([f"{kind.title.vi} / {kind.title.en}:", words, *named])[:_MAX_WORDS]
+    number = _number(kind, findings)
+    return write({"status": "FAIL", "ErrorCode": number, "ErrorDesc": f"{text} ({kind.code})", "DocId": "", "data": ""})
 
 
 def _number(kind: ProblemKind, findings: Sequence[FieldError]) -> str:
