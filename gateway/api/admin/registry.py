@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import FastAPI, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -25,6 +25,7 @@ from shared.contracts.registry import (
     LIST_SYSTEMS,
     REVOKE_CERTIFICATE,
     ROTATE_CREDENTIAL,
+    SET_SOURCES,
     SET_SYSTEM_STATUS,
     AddSystem,
     Credential,
@@ -41,7 +42,9 @@ from shared.contracts.registry import (
     Role,
     RotateCredential,
     Scope,
+    SetSources,
     SetSystemStatus,
+    SystemAccess,
     SystemEntry,
     SystemPage,
     SystemStatus,
@@ -63,6 +66,18 @@ _CSV_BODY: Final[dict[str, Any]] = {
         },
     }
 }
+
+
+GivenSecret = Annotated[
+    str | None,
+    Field(
+        max_length=256, description="Only for dialect `vxp`: a secret the other side has already; none: a fresh one."
+    ),
+]
+Sources = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=64)], ...],
+    Field(max_length=50, description="Only for dialect `vxp`: networks such as `203.0.113.0/24`; none: any."),
+]
 
 
 class SystemRequest(BaseModel):
@@ -90,6 +105,8 @@ class SystemRequest(BaseModel):
     roles: Annotated[tuple[Role, ...], Field(max_length=3)] = (Role.SENDER, Role.READER, Role.RECEIVER)
     scopes: Annotated[tuple[Scope, ...], Field(max_length=6)] = (Scope.SEND, Scope.INBOX, Scope.ACKNOWLEDGE)
     keys: Annotated[tuple[KeyRequest, ...], Field(max_length=2)] = ()
+    secret: GivenSecret = None
+    sources: Sources = ()
 
 
 class RotationRequest(BaseModel):
@@ -100,6 +117,17 @@ class RotationRequest(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_hours": 24}]})
 
     overlap_hours: int = Field(default=24, ge=0, le=720)
+    secret: GivenSecret = None
+
+
+class SourcesRequest(BaseModel):
+    """
+    Where a system may call from; none: from anywhere.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"sources": ["203.0.113.0/24"]}]})
+
+    sources: Sources = ()
 
 
 class ReasonRequest(BaseModel):
@@ -218,6 +246,8 @@ def _add_systems(app: FastAPI, context: Context) -> None:
             roles=body.roles,
             scopes=body.scopes,
             keys=body.keys,
+            secret=body.secret,
+            sources=body.sources,
         )
         return write_json(await context.bus.ask(ADD_SYSTEM, question, lane=_AHEAD), status=201)
 
@@ -226,7 +256,7 @@ def _add_systems(app: FastAPI, context: Context) -> None:
         tags=["registrar"],
         summary="Give a system a second credential; the old ones end after the overlap",
         response_model=Credential,
-        responses=problems(*SIGNED_IN, *_BODY, "not-found"),
+        responses=problems(*SIGNED_IN, *_BODY, "not-found", "system-invalid"),
     )
     async def rotate_credential(
         system_id: SystemId,
@@ -234,9 +264,24 @@ def _add_systems(app: FastAPI, context: Context) -> None:
         body: RotationRequest | None = None,
         _idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        hours = (body or RotationRequest()).overlap_hours
-        question = RotateCredential(token=token, system_id=system_id, overlap_hours=hours)
+        wish = body or RotationRequest()
+        question = RotateCredential(
+            token=token, system_id=system_id, overlap_hours=wish.overlap_hours, secret=wish.secret
+        )
         return write_json(await context.bus.ask(ROTATE_CREDENTIAL, question, lane=_AHEAD))
+
+    @app.post(
+        "/v1/admin/systems/{system_id}/sources",
+        tags=["registrar"],
+        summary="Say where a system may call from; ends the alarm about a second address",
+        response_model=SystemAccess,
+        responses=problems(*SIGNED_IN, *_BODY, "not-found", "system-invalid"),
+    )
+    async def set_sources(
+        system_id: SystemId, token: AccessToken, body: SourcesRequest, _idempotency_key: IdempotencyKey = None
+    ) -> Response:
+        question = SetSources(token=token, system_id=system_id, sources=body.sources)
+        return write_json(await context.bus.ask(SET_SOURCES, question, lane=_AHEAD))
 
     async def set_status(system_id: str, token: str, status: SystemStatus, body: ReasonRequest | None) -> Response:
         reason = (body or ReasonRequest()).reason

@@ -25,14 +25,9 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 class UnitDetails:
     """
     What is written about a unit, checked.
-
-    Attributes:
-        code: Identifier it is found by.
-        code102: Its old form; None where it has none.
     """
 
     code: str
-    code102: str | None
     name: str
     email: str | None
     mobile: str | None
@@ -64,8 +59,6 @@ def read_details(request: RegisterUnit) -> UnitDetails:
     """
     Check what a system says about a unit; everything wrong is named at once.
 
-    A code of the old form becomes the new one by the default rule, and is kept as the old one.
-
     Raises:
         UnitInvalid: It cannot be written so.
     """
@@ -89,13 +82,24 @@ def read_details(request: RegisterUnit) -> UnitDetails:
     if errors:
         raise UnitInvalid(errors[0].detail, errors=errors)
     return UnitDetails(
-        code=new_form_of(code),
-        code102=code if is_old_form(code) else None,
+        code=code,
         name=name,
         email=email or None,
         mobile=request.mobile.strip() or None,
         fax=request.fax.strip() or None,
     )
+
+
+def both_forms(code: str, parent: AgencyEntry) -> tuple[str, str | None]:
+    """
+    Give the identifier of a new unit and its old form, or None.
+
+    An old-form code becomes a new one by the default rule only where the unit above has a new one too: whoever goes by
+    old codes alone finds its units under them.
+    """
+    if is_old_form(code) and is_new_form(parent.code):
+        return new_form_of(code), code
+    return code, None
 
 
 def is_code(code: str) -> bool:

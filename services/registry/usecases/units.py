@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.registry.domain.pages import read_cursor, write_cursor
-from services.registry.domain.units import KIND, Ground, UnitDetails, read_details, read_key
+from services.registry.domain.units import KIND, Ground, UnitDetails, both_forms, read_details, read_key
 from services.registry.errors import AgencyNotYours, CursorInvalid, NotFound, UnitInvalid
 from services.registry.repository import systems as stored_systems
 from services.registry.repository import units as stored
@@ -162,7 +162,7 @@ def _place_unit(
     if known is not None and known.is_open_at(now):
         return known.model_copy(update=changes)
     today = now.astimezone(VIETNAM).date()
-    code = details.code if known is None else known.code
+    code, code102 = both_forms(details.code, parent) if known is None else (known.code, known.code102)
     key = agency_key(code, today)
     if known is not None and known.key == key:
         return known.model_copy(update=changes)
@@ -170,7 +170,7 @@ def _place_unit(
     return AgencyEntry(
         key=key,
         code=code,
-        code102=details.code102 if known is None else known.code102,
+        code102=code102,
         name=details.name,
         level=parent.level,
         kind=KIND,

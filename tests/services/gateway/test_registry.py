@@ -113,6 +113,7 @@ async def test_registrars_import_agencies_and_manage_systems(world: World) -> No
             await client.get("/v1/admin/systems"),
             await client.post("/v1/admin/systems/sys/rotate"),
             await client.post("/v1/admin/systems/sys/rotate", json={"overlap_hours": 1}),
+            await client.post("/v1/admin/systems/sys/sources", json={"sources": ["203.0.113.0/24"]}),
             await client.post("/v1/admin/systems/sys/disable", json={"reason": "vì"}),
             await client.post("/v1/admin/systems/sys/enable"),
             await client.post(f"/v1/admin/certificates/{'ab' * 32}/revoke", json={"reason": "keyCompromise"}),
@@ -127,6 +128,7 @@ async def test_registrars_import_agencies_and_manage_systems(world: World) -> No
     assert (added.status_code, added.json()["secret"]) == (201, "secret")
     assert {answer.status_code for answer in answers} == {200}
     assert [q.overlap_hours for q in world.questions(registry.ROTATE_CREDENTIAL)] == [24, 1]
+    assert [q.sources for q in world.questions(registry.SET_SOURCES)] == [("203.0.113.0/24",)]
     assert [q.approve for q in world.questions(registry.DECIDE_REGISTRATION)] == [True, False]
 
 

@@ -201,6 +201,7 @@ def _answer_everything(world: World) -> None:
         (registry.ADD_SYSTEM, CREDENTIAL),
         (registry.LIST_SYSTEMS, registry.SystemPage(items=(SYSTEM,))),
         (registry.ROTATE_CREDENTIAL, CREDENTIAL),
+        (registry.SET_SOURCES, registry.SystemAccess(system_id="sys", sources=("203.0.113.0/24",))),
         (registry.SET_SYSTEM_STATUS, SYSTEM),
         (registry.REVOKE_CERTIFICATE, SYSTEM),
         (
