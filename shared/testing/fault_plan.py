@@ -66,7 +66,7 @@ class FaultPlan:
     open_transactions: int = 0
     _random: random.Random = field(default_factory=random.Random)
     _identifiers: random.Random = field(default_factory=random.Random)
-    _waiting: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
+    _waiting: list[tuple[int, asyncio.Future[float]]] = field(default_factory=list)
     _crashes: int = 0
 
     def begin(self, seed: int) -> None:
@@ -86,7 +86,7 @@ class FaultPlan:
         self.active = False
         for _, turn in self._waiting:
             if not turn.done():
-                turn.set_result(None)
+                turn.set_result(0.0)
         self._waiting.clear()
 
     def entropy(self, count: int) -> bytes:
@@ -124,24 +124,28 @@ class FaultPlan:
         return 1
 
     async def _turn(self) -> None:
-        if self._random.random() < self.odds.delay:
-            await asyncio.sleep(self._random.uniform(0.0, self.odds.longest_delay))
+        while (delay := await self._stand_in_line()) > 0.0:
+            await asyncio.sleep(delay)
             if not self.active:
                 return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def _stand_in_line(self) -> "asyncio.Future[float]":
+        turn: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting.append((_age_of_task(), turn))
-        await turn
+        return turn
 
     def release_one(self) -> bool:
         """
-        Let one of those who wait through; False when nobody does.
+        Let one of those who wait through, or delay it; False when nobody waits.
         """
-        # In order of the tasks' creation: timers that are due together come in an order of no meaning.
+        # Delays are drawn here, and from a line in order of the tasks' creation: timers that are due together come in
+        # an order of no meaning.
         self._waiting = sorted(((age, turn) for age, turn in self._waiting if not turn.done()), key=lambda one: one[0])
         if not self._waiting:
             return False
         _, turn = self._waiting.pop(self._random.randrange(len(self._waiting)))
-        turn.set_result(None)
+        is_delayed = self._random.random() < self.odds.delay
+        turn.set_result(self._random.uniform(0.0, self.odds.longest_delay) if is_delayed else 0.0)
         return True
 
 
