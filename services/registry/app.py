@@ -10,6 +10,7 @@ from services.registry.tables import messaging
 from services.registry.usecases.administrators import ensure_administrator
 from services.registry.usecases.changes import beat, sweep
 from services.registry.usecases.collaborators import Collaborators
+from services.registry.usecases.figures import RegistryFigures
 from shared.blobs import BlobStore
 from shared.clock import Clock
 from shared.contracts.registry import Credential, Scope
@@ -17,7 +18,7 @@ from shared.database import Database, check_migrations
 from shared.faults import NO_FAULTS, Faults
 from shared.identifiers import IdSource
 from shared.messaging import Bus
-from shared.outbox import Consumer, MessagingFigures, Relay, Store, answer_dead_messages
+from shared.outbox import Consumer, Relay, Store, answer_dead_messages
 from shared.runtime import TIDY_AFTER_SECONDS, Service, every
 from shared.telemetry.figures import LOOK_SECONDS, Figures
 from shared.tokens import TokenVerifier, authorize_with
@@ -74,7 +75,7 @@ def create_app(
             every(BEAT_SECONDS, partial(beat, its)),
             every(SWEEP_SECONDS, partial(sweep, its), first_after=TIDY_AFTER_SECONDS),
             every(TIDY_SECONDS, relay.sweep, first_after=TIDY_AFTER_SECONDS),
-            *([] if figures is None else [every(LOOK_SECONDS, MessagingFigures(store, figures).look)]),
+            *([] if figures is None else [every(LOOK_SECONDS, RegistryFigures(store, figures).look)]),
         ],
         on_start=[partial(check_migrations, database.engine, SERVICE)],
         on_stop=[database.close],

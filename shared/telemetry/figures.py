@@ -130,6 +130,9 @@ class Figures:
         self.endpoints_failing = self._late(
             "axis_webhooks_failing", "Webhook endpoints that fail; counted up to a thousand."
         )
+        self.systems_alarming = self._late(
+            "axis_systems_alarming", "Systems used from an address nobody has let pass; counted up to a thousand."
+        )
 
 
 class LateGauge:
