@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ from deploy.embedded.home import init_home
 from deploy.embedded.papers import paper
 from deploy.embedded.postgres import PrivatePostgres
 from shared.client import SentDocument
+from tests.e2e.two_doors import BUSINESSES, DIRECTIONS, TwoDoors, exchange
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,6 +119,17 @@ async def test_a_letter_reaches_four_levels_and_every_end_is_proved(running: Not
         await cast.close()
     assert ledger.failures == []
     assert (ledger.lost, ledger.doubled, ledger.returned) == (0, 0, 1)
+
+
+async def test_what_happens_is_the_same_through_any_door(running: Note, folder: Folder, tmp_path: Path) -> None:
+    trust = ssl.create_default_context(cafile=folder.authority)
+    doors = await TwoDoors.open(node_of(folder), folder.root, tmp_path, trust)
+    try:
+        for kind in BUSINESSES:
+            ways = [await exchange(doors, direction, kind) for direction in DIRECTIONS]
+            assert ways == [ways[0]] * len(ways), kind
+    finally:
+        await doors.close()
 
 
 def test_the_command_line_reaches_the_node_as_it_does_an_embedded_one(running: Note, folder: Folder) -> None:
