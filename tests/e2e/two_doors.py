@@ -31,13 +31,11 @@ from tests.vxp.reading import Release
 from tests.vxp.sdk import JavaSdk
 
 ROOT: Final = Path(__file__).parents[2]
-FIRST, SECOND, BY_REST = "000.00.00.X01", "000.00.00.X02", "H43.31.01"
+FIRST, SECOND, BY_REST = "000.00.00.X01", "000.00.00.X02", "000.00.00.X03"
 TABLE: Final = f"""code,code102,name,level,kind,parent,gso_code,lat,lon,valid_from,valid_to
 {FIRST},,Trung tâm Một,central,centre,,,,,2018-01-01,
 {SECOND},,Trung tâm Hai,central,centre,,,,,2018-01-01,
-H43,000.00.00.H43,UBND tỉnh Ninh Thuận,province,peoples_committee,,,,,2018-01-01,
-H43.31,000.00.31.H43,UBND huyện Bác Ái,district,peoples_committee,H43,,,,2018-01-01,
-{BY_REST},000.01.31.H43,UBND xã Phước Bình,commune,peoples_committee,H43.31,,,,2018-01-01,
+{BY_REST},,Trung tâm Ba,central,centre,,,,,2018-01-01,
 """
 BUSINESSES: Final = {
     "document": Business(),
